@@ -1,0 +1,145 @@
+"""Who is measured: which peers are installed, and how each is held to a number of threads.
+
+Imports no peer: `installed` asks the import system, and `set_threads` is called where the peer is
+used. Most of them read their number of threads from the environment when they are loaded, so
+`limit_process` must run before the first import of NumPy.
+"""
+
+import importlib.metadata
+import importlib.util
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Peer:
+    name: str  # as LAMINA_BENCH_PEERS has it
+    distribution: str  # as pip has it
+    packages: tuple[str, ...]  # import names whose files count as its size; the first is imported
+
+    @property
+    def installed(self) -> bool:
+        return importlib.util.find_spec(self.packages[0]) is not None
+
+    @property
+    def version(self) -> str:
+        try:
+            return importlib.metadata.version(self.distribution)
+        except importlib.metadata.PackageNotFoundError:  # on sys.path, but not by pip
+            return "unknown"
+
+    def size(self) -> int:
+        """Bytes of its own packages, without what it requires and without compiled bytecode."""
+        return sum(
+            file.stat().st_size
+            for package in self.packages
+            for folder in importlib.util.find_spec(package).submodule_search_locations
+            for file in Path(folder).rglob("*")
+            if file.is_file() and file.suffix != ".pyc"
+        )
+
+
+PEERS = {
+    peer.name: peer
+    for peer in (
+        Peer("numpy", "numpy", ("numpy",)),
+        Peer("torch", "torch", ("torch",)),
+        Peer("jax", "jax", ("jax", "jaxlib")),
+        Peer("tensorflow", "tensorflow", ("tensorflow", "keras")),
+        Peer("scikit-learn", "scikit-learn", ("sklearn",)),
+    )
+}
+
+
+def selected() -> list[str]:
+    """The peers to measure, installed or not."""
+    text = os.environ.get("LAMINA_BENCH_PEERS", "")
+    if not text:
+        # A smoke run must be quick wherever it runs, so it does not depend on what is installed.
+        return ["numpy"] if os.environ.get("LAMINA_BENCH_SMOKE") else list(PEERS)
+    names = [name.strip() for name in text.split(",")]
+    unknown = sorted(set(names) - set(PEERS))
+    if unknown:
+        raise ValueError(
+            f"LAMINA_BENCH_PEERS must be a comma-separated list of {', '.join(PEERS)}; got {text!r}"
+        )
+    return names
+
+
+def present() -> list[str]:
+    return [name for name in selected() if PEERS[name].installed]
+
+
+def absent() -> list[str]:
+    return [name for name in selected() if not PEERS[name].installed]
+
+
+def usable_cpus() -> list[int]:
+    """CPUs that this process may run on, one of each core before the second of any."""
+    if not hasattr(os, "sched_getaffinity"):
+        return list(range(os.cpu_count() or 1))
+    first, second, cores = [], [], set()
+    for cpu in sorted(os.sched_getaffinity(0)):
+        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        core = siblings.read_text() if siblings.exists() else str(cpu)
+        (second if core in cores else first).append(cpu)
+        cores.add(core)
+    return first + second
+
+
+def thread_counts() -> list[int]:
+    text = os.environ.get("LAMINA_BENCH_THREADS", "")
+    if text:
+        return [int(count) for count in text.split(",")]
+    return [count for count in (1, 2) if count <= len(usable_cpus())]
+
+
+def limit_process(threads: int) -> None:
+    """Give this process `threads` cores, and every library that many threads.
+
+    The affinity holds those that ask the operating system (JAX); the variables hold the others.
+    """
+    if "numpy" in sys.modules:
+        raise RuntimeError("limit_process must run before NumPy is imported: its BLAS has started")
+    if hasattr(os, "sched_setaffinity"):
+        cpus = usable_cpus()
+        if threads > len(cpus):
+            raise ValueError(f"threads must be at most {len(cpus)}, the usable CPUs; got {threads}")
+        # The last ones: the first CPU usually serves the interrupts.
+        one_a_core = cpus[: max(threads, len(cpus) // 2)]
+        os.sched_setaffinity(0, one_a_core[-threads:])
+    for variable in ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR", "LAMINA"):
+        os.environ[f"{variable}_NUM_THREADS"] = str(threads)
+    os.environ["NPROC"] = str(threads)  # XLA's thread pool
+    if threads == 1:
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+    # NumPy's BLAS picks its own kernel and blocking, whatever the caller's shell forces on it.
+    for variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+        os.environ.pop(variable, None)
+    os.environ.update(
+        CUDA_VISIBLE_DEVICES="-1",
+        JAX_PLATFORMS="cpu",
+        KERAS_BACKEND="tensorflow",
+        TF_CPP_MIN_LOG_LEVEL="3",
+    )
+
+
+def set_threads(name: str, threads: int) -> None:
+    """What can only be said to an imported peer. The others are held by limit_process alone."""
+    if name == "torch":
+        import torch
+
+        torch.set_num_threads(threads)
+        torch.set_num_interop_threads(1)
+    elif name == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    elif name == "lamina":
+        import lamina
+
+        lamina.set_num_threads(threads)

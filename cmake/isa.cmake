@@ -1,0 +1,23 @@
+# One line per instruction set: lamina_isa(<name> <architecture pattern> <backend of simd.h> <flags>).
+# Each becomes an OBJECT library of the same kernel sources; the best one that the machine and its
+# operating system support is picked at import. Never -march=native, never -ffast-math.
+set(LAMINA_ISAS "")
+
+function(lamina_isa name architecture backend)
+  if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "${architecture}")
+    return()
+  endif()
+  add_library(lamina_kernels_${name} OBJECT ${LAMINA_KERNEL_SOURCES})
+  target_compile_definitions(lamina_kernels_${name} PRIVATE LAMINA_ISA=${name} ${backend})
+  target_compile_options(lamina_kernels_${name} PRIVATE -O3 ${ARGN})
+  target_link_libraries(lamina_kernels_${name} PRIVATE lamina_options)
+  set(LAMINA_ISAS ${LAMINA_ISAS} ${name} PARENT_SCOPE)
+endfunction()
+
+# GCC 12 takes the undefined operand inside its own AVX-512 headers for an uninitialised variable.
+lamina_isa(avx512 "^(x86_64|AMD64)$" LAMINA_SIMD_AVX512
+           -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512
+           -Wno-uninitialized $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+lamina_isa(avx2 "^(x86_64|AMD64)$" LAMINA_SIMD_AVX2 -mavx2 -mfma)
+lamina_isa(neon "^(aarch64|arm64)$" LAMINA_SIMD_NEON)
+lamina_isa(portable ".*" LAMINA_SIMD_PORTABLE)

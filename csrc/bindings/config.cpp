@@ -1,0 +1,36 @@
+// What was built, what was picked, and how many threads there are.
+#include <pybind11/stl.h>
+
+#include "bindings/bindings.h"
+#include "cpu/dispatch.h"
+#include "cpu/parallel.h"
+
+#ifndef LAMINA_VERSION
+#define LAMINA_VERSION "unknown"
+#endif
+
+namespace py = pybind11;
+
+namespace lamina::bindings {
+
+void bind_config(py::module_& m) {
+  m.attr("__version__") = LAMINA_VERSION;
+  // A wrong LAMINA_ISA or LAMINA_NUM_THREADS fails here, at import.
+  m.attr("isa") = kernels().isa;
+  num_threads();
+  m.def("get_num_threads", &num_threads);
+  m.def("set_num_threads", &set_num_threads, py::arg("n"));
+  m.def("show_config", [] {
+    py::dict config;
+    config["version"] = LAMINA_VERSION;
+    config["isa"] = kernels().isa;
+    config["built"] = built_isas();
+    config["runnable"] = runnable_isas();
+    config["openmp"] = has_openmp();
+    config["threads"] = num_threads();
+    config["compiler"] = __VERSION__;
+    return config;
+  });
+}
+
+}  // namespace lamina::bindings

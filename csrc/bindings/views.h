@@ -1,0 +1,57 @@
+// NumPy arrays over the engine's memory, and arrays that Python hands back.
+#pragma once
+
+#include <pybind11/numpy.h>
+
+#include <algorithm>
+#include <string>
+
+#include "engine/shape.h"
+
+namespace lamina::bindings {
+
+using FloatArray = pybind11::array_t<float, pybind11::array::c_style | pybind11::array::forcecast>;
+
+// A view that keeps `owner` alive.
+inline pybind11::array_t<float> view(float* data, const engine::Shape& shape,
+                                     const pybind11::object& owner, bool writeable = true) {
+  pybind11::array_t<float> array(shape, data, owner);
+  if (!writeable) array.attr("setflags")(pybind11::arg("write") = false);
+  return array;
+}
+
+// A read-only view of memory that is valid during a call only: nobody owns it.
+inline pybind11::array_t<float> borrowed_view(const float* data, const engine::Shape& shape) {
+  return view(const_cast<float*>(data), shape, pybind11::none(), false);
+}
+
+inline std::string shape_text(const pybind11::array& array) {
+  std::string text = "(";
+  for (pybind11::ssize_t i = 0; i < array.ndim(); ++i) {
+    text += (i == 0 ? "" : ", ") + std::to_string(array.shape(i));
+  }
+  return text + (array.ndim() == 1 ? ",)" : ")");
+}
+
+inline bool has_shape(const pybind11::array& array, const engine::Shape& shape) {
+  return array.ndim() == static_cast<pybind11::ssize_t>(shape.size()) &&
+         std::equal(shape.begin(), shape.end(), array.shape());
+}
+
+// Copies what a function of the user's returned; ValueError where its shape is another.
+inline void copy_result(float* out, const pybind11::object& result, const engine::Shape& shape,
+                        const std::string& what) {
+  const FloatArray array = pybind11::cast<FloatArray>(result);
+  if (!has_shape(array, shape)) {
+    std::string want = "(";
+    for (size_t i = 0; i < shape.size(); ++i) {
+      want += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
+    }
+    want += shape.size() == 1 ? ",)" : ")";
+    throw pybind11::value_error(what + " must return an array of shape " + want + ", got " +
+                                shape_text(array));
+  }
+  std::copy_n(array.data(), array.size(), out);
+}
+
+}  // namespace lamina::bindings

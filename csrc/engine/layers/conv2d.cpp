@@ -1,0 +1,149 @@
+// Conv2D: y = activation(x * kernel + bias) over images in NHWC; the kernel is (kernel_h, kernel_w,
+// channels, filters). It is a correlation: the kernel is not flipped.
+#include "ops/conv2d.h"
+
+#include "engine/layers/layers.h"
+#include "ops/window.h"
+
+namespace lamina::engine {
+namespace {
+
+class Conv2D final : public Layer {
+ public:
+  Conv2D(std::string name, int64_t filters, Pair kernel_size, Pair strides, bool same,
+         Pair dilation, ActivationSpec activation, bool use_bias)
+      : Layer("Conv2D", std::move(name)),
+        filters_(filters),
+        kernel_size_{kernel_size[0], kernel_size[1]},
+        strides_{strides[0], strides[1]},
+        dilation_{dilation[0], dilation[1]},
+        padding_(same ? ops::Padding::same : ops::Padding::valid),
+        activation_(activation),
+        use_bias_(use_bias) {}
+
+  Shape output_shape(const Shape& input) const override {
+    const Window2d w = convolution(input).w;
+    return {w.out_height, w.out_width, w.filters};
+  }
+
+  std::vector<ParamSpec> params(const Shape& input) const override {
+    const Window2d w = convolution(input).w;
+    std::vector<ParamSpec> specs = {{"kernel", {w.kernel_h, w.kernel_w, w.channels, w.filters}}};
+    if (use_bias_) specs.push_back({"bias", {filters_}});
+    return specs;
+  }
+
+  const ActivationSpec* last_activation() const override { return &activation_; }
+
+  void forward(Program& program, Place& place) const override {
+    const ops::Conv2d conv = convolution(place.input);
+    const int x = place.x, z = program.buffer(place.output_size());
+    const int64_t kernel = place.params[0], bias = use_bias_ ? place.params[1] : -1;
+    // The product's epilogue takes the activation along, unless its gradient asks for z.
+    const bool fused = !place.skip_activation &&
+                       activation_.kind == ActivationSpec::Kind::elementwise &&
+                       !activation_.is(Activation::gelu) && !activation_.is(Activation::gelu_tanh);
+    const Activation function = fused ? activation_.function : Activation::linear;
+    const float alpha = activation_.alpha;
+    program.add({.what = name() + " forward",
+                 .uses = {x, z},
+                 .tiles = [=](const Run& run) { return conv.forward_tiles(run.rows); },
+                 .body =
+                     [=](const Run& run, int64_t tile, float* scratch) {
+                       const GemmEpilogue epilogue{bias < 0 ? nullptr : run.parameters + bias,
+                                                   function, alpha};
+                       conv.forward(*run.kernels, run.buffer(z), run.buffer(x),
+                                    run.parameters + kernel, &epilogue, run.rows, tile, scratch);
+                     },
+                 .scratch = conv.forward_scratch()});
+    place.y = z;
+    if (fused) {
+      place.saved.push_back(z);
+    } else if (!place.skip_activation) {
+      place.y = add_activation_forward(program, place, activation_, z);
+    }
+  }
+
+  void backward(Program& program, Place& place) const override {
+    if (!place.skip_activation) add_activation_backward(program, place, activation_);
+    if (!place.frozen) {
+      add_kernel_gradient(program, place);
+      if (use_bias_) {
+        add_bias_gradient(program, name() + " bias gradient", place.dy,
+                          convolution(place.input).pixels(), filters_, place.params[1]);
+      }
+    }
+    if (place.needs_dx) add_input_gradient(program, place);
+  }
+
+ private:
+  ops::Conv2d convolution(const Shape& input) const {
+    if (input.size() != 3) reject("(batch, height, width, channels)", input);
+    return {ops::make_window("Conv2D '" + name() + "'", {input[0], input[1]}, input[2], filters_,
+                             kernel_size_, strides_, dilation_, padding_)};
+  }
+
+  void add_kernel_gradient(Program& program, const Place& place) const {
+    const ops::Conv2d conv = convolution(place.input);
+    const int x = place.x, dz = place.dy;
+    const int partial = program.buffer(0, conv.partial_floats(program.capacity()));
+    const int64_t kernel = place.params[0];
+    program.add({.what = name() + " kernel gradient",
+                 .uses = {x, dz, partial},
+                 .tiles = [=](const Run& run) { return conv.backward_kernel_tiles(run.rows); },
+                 .body =
+                     [=](const Run& run, int64_t tile, float* scratch) {
+                       conv.backward_kernel(*run.kernels, run.buffer(partial), run.buffer(dz),
+                                            run.buffer(x), run.rows, tile, scratch);
+                     },
+                 .scratch = conv.backward_kernel_scratch()});
+    program.add({.what = name() + " kernel gradient total",
+                 .uses = {partial},
+                 .tiles = [=](const Run&) { return conv.reduce_tiles(); },
+                 .body =
+                     [=](const Run& run, int64_t tile, float*) {
+                       conv.reduce(*run.kernels, run.gradients + kernel, run.buffer(partial),
+                                   run.rows, tile);
+                     }});
+  }
+
+  void add_input_gradient(Program& program, Place& place) const {
+    const ops::Conv2d conv = convolution(place.input);
+    const int dz = place.dy, dx = place.dx = program.buffer(place.input_size());
+    const int transposed = program.buffer(0, conv.transposed_floats());
+    const int64_t kernel = place.params[0];
+    program.add({.what = name() + " kernel transposed",
+                 .uses = {transposed},
+                 .tiles = [=](const Run&) { return conv.transpose_tiles(); },
+                 .body =
+                     [=](const Run& run, int64_t tile, float*) {
+                       conv.transpose(*run.kernels, run.buffer(transposed), run.parameters + kernel,
+                                      tile);
+                     }});
+    program.add({.what = name() + " input gradient",
+                 .uses = {dz, dx, transposed},
+                 .tiles = [=](const Run& run) { return conv.backward_input_tiles(run.rows); },
+                 .body =
+                     [=](const Run& run, int64_t tile, float* scratch) {
+                       conv.backward_input(*run.kernels, run.buffer(dx), run.buffer(dz),
+                                           run.buffer(transposed), run.rows, tile, scratch);
+                     },
+                 .scratch = conv.backward_input_scratch()});
+  }
+
+  int64_t filters_;
+  ops::Pair kernel_size_, strides_, dilation_;
+  ops::Padding padding_;
+  ActivationSpec activation_;
+  bool use_bias_;
+};
+
+}  // namespace
+
+LayerPtr conv2d(std::string name, int64_t filters, Pair kernel_size, Pair strides, bool same,
+                Pair dilation, ActivationSpec activation, bool use_bias) {
+  return std::make_shared<Conv2D>(std::move(name), filters, kernel_size, strides, same, dilation,
+                                  activation, use_bias);
+}
+
+}  // namespace lamina::engine

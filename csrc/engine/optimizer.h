@@ -1,0 +1,34 @@
+// Optimizers: one pass over the flat parameters a batch.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "cpu/memory.h"
+#include "engine/network.h"
+
+namespace lamina::engine {
+
+struct Optimizer {
+  enum class Kind { sgd, adam } kind = Kind::sgd;
+  float learning_rate = 0.01f;
+  float momentum = 0.0f;  // sgd
+  bool nesterov = false;
+  float beta_1 = 0.9f, beta_2 = 0.999f, epsilon = 1e-7f;  // adam; Keras's epsilon
+  int64_t iterations = 0;
+
+  // One flat buffer each, as long as the network's parameters: momentum, or first and second
+  // moments.
+  std::vector<AlignedArray<float>> slots;
+  void build(const Network& network);
+  bool fits(const Network& network) const;
+
+  // Adds the update of the network's trained parameters. It uses `rate`, which prepare() sets.
+  void add_step(Program& program, const Network& network);
+  void prepare();  // before a batch: counts it and computes what its update needs
+
+ private:
+  float rate_ = 0.0f;
+};
+
+}  // namespace lamina::engine

@@ -1,0 +1,94 @@
+// A network made into a program: a flat list of steps over preallocated buffers. Every worker runs
+// the same list over its share of each step's tiles, with a barrier between steps.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "cpu/memory.h"
+#include "cpu/parallel.h"
+#include "kernels/kernels.h"
+
+namespace lamina::engine {
+
+enum class Mode { train, test, predict };
+
+// What one pass over the steps sees. Filled in before the pass by whoever runs it.
+struct Run {
+  const Kernels* kernels = nullptr;
+  int64_t rows = 0;  // of this batch; at most the program's capacity
+  bool training = false;
+  uint64_t seed = 0;  // of dropout
+  uint32_t step = 0;  // counts batches, for dropout
+  float* arena = nullptr;
+  const int64_t* offsets = nullptr;
+  float* parameters = nullptr;
+  float* gradients = nullptr;
+  std::function<void()> service;  // called by worker 0 between steps; may throw
+
+  float* buffer(int id) const { return arena + offsets[id]; }
+};
+
+constexpr int kNoBuffer = -1;
+
+// A step's work: tiles that may run in any order and on any worker. Their number depends on shapes
+// only. `scratch` is the floats that each worker needs beside the buffers.
+struct Step {
+  std::string what;
+  std::vector<int> uses;  // every buffer that it reads or writes
+  std::function<int64_t(const Run&)> tiles;
+  std::function<void(const Run&, int64_t tile, float* scratch)> body;
+  int64_t scratch = 0;
+};
+
+// One thread of a region, at home in the runner that opened it.
+struct Worker {
+  int index, count;
+  float* scratch;
+  Barrier& barrier;
+  FirstException& failure;
+  int64_t ticket = 0;
+
+  // Waits for the others; false if one of them has failed before this barrier.
+  bool sync() {
+    barrier.wait();
+    return !failure.any(ticket++);
+  }
+};
+
+class Program {
+ public:
+  Program(Mode mode, int64_t capacity) : mode_(mode), capacity_(capacity) {}
+
+  Mode mode() const { return mode_; }
+  bool training() const { return mode_ == Mode::train; }
+  int64_t capacity() const { return capacity_; }  // rows
+
+  // A buffer of row_floats for each row of the batch and fixed_floats more; returns its id.
+  int buffer(int64_t row_floats, int64_t fixed_floats = 0);
+  void add(Step step);
+
+  // Lays the buffers out in one arena: two share memory if no step lies between the first and
+  // last use of both.
+  void finish();
+
+  int64_t arena_floats() const { return arena_floats_; }
+  int64_t scratch_floats() const { return scratch_floats_; }  // per worker
+  const std::vector<int64_t>& offsets() const { return offsets_; }
+  const std::vector<Step>& steps() const { return steps_; }
+
+  // Runs this worker's share of all steps; all workers of the region call it with the same run.
+  // False once a step has thrown, for all of them alike.
+  bool execute(const Run& run, Worker& worker) const;
+
+ private:
+  Mode mode_;
+  int64_t capacity_;
+  std::vector<int64_t> sizes_, offsets_;
+  std::vector<Step> steps_;
+  int64_t arena_floats_ = 0, scratch_floats_ = 0;
+};
+
+}  // namespace lamina::engine

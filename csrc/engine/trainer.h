@@ -1,0 +1,101 @@
+// Runs a network over data in one mode: training, testing or predicting. A whole pass is one
+// parallel region; between batches nothing is allocated.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "engine/losses.h"
+#include "engine/network.h"
+#include "engine/optimizer.h"
+
+namespace lamina::engine {
+
+// Rows in the caller's memory: row i begins i * row_bytes bytes after data and is contiguous.
+struct Source {
+  const void* data = nullptr;
+  DType dtype = DType::float32;
+  int64_t row_bytes = 0;
+};
+
+// One pass over n rows. Everything pointed at must outlive the pass.
+struct Pass {
+  Source x;
+  Source y;                        // of dtype int32 where the loss is sparse
+  const float* weights = nullptr;  // one a row, or null
+  const int64_t* order = nullptr;  // the rows to visit, or null for all in turn
+  int64_t count = 0;               // how many rows to visit
+  int64_t batch = 32;              // rows of a batch, at most the capacity
+  float* out = nullptr;            // predictions, in the order of the visit
+  bool training = false;
+};
+
+class Trainer {
+ public:
+  // loss and optimizer may be null where the mode does not ask for them.
+  Trainer(std::shared_ptr<Network> network, Mode mode, int64_t capacity, std::optional<Loss> loss,
+          std::vector<Metric> metrics, std::shared_ptr<Optimizer> optimizer, uint64_t seed);
+  Trainer(const Trainer&) = delete;
+  Trainer& operator=(const Trainer&) = delete;
+
+  Mode mode() const { return program_.mode(); }
+  int64_t capacity() const { return program_.capacity(); }
+  int64_t arena_bytes() const { return arena_.size() * static_cast<int64_t>(sizeof(float)); }
+  const Network& network() const { return *network_; }
+  bool sparse_targets() const { return loss_ && loss_->sparse(); }
+
+  void start(const Pass& pass);
+  // Runs batches of the pass until `batches` are done, `seconds` have gone by, or no rows are
+  // left; returns how many it ran. `service` is called by the calling thread at least every 100 ms
+  // while a batch lasts, and may throw: then the batch is left out.
+  int64_t run(int64_t batches, double seconds, const std::function<void()>& service);
+  int workers() const { return workers_; }  // that the last run() had
+
+  // Means since reset(): the loss, then each metric; or those of the last batch.
+  std::vector<double> results() const;
+  std::vector<double> last_results() const;
+  void reset();
+
+ private:
+  struct Mean {
+    double sum = 0.0, weight = 0.0;
+    double last_sum = 0.0, last_weight = 0.0;
+    void add(double s, double w);
+  };
+
+  void add_gather();
+  void add_loss(const std::vector<Place>& places);
+  void add_host_rows(int y);
+  void add_totals();
+  bool next_batch();
+
+  std::shared_ptr<Network> network_;
+  std::optional<Loss> loss_;
+  std::vector<Metric> metrics_;
+  std::shared_ptr<Optimizer> optimizer_;
+  uint64_t seed_;
+  Program program_;
+
+  int64_t cols_ = 1, inner_ = 1;  // output.back(), and the product of the other axes
+  bool fused_ = false;            // the loss takes logits
+  int x_ = kNoBuffer, y_true_ = kNoBuffer, weights_ = kNoBuffer;
+  int output_ = kNoBuffer, dy_ = kNoBuffer, values_ = kNoBuffer;
+
+  AlignedArray<float> arena_, scratch_;
+  AlignedArray<int64_t> iota_;
+
+  Pass pass_;
+  int64_t position_ = 0;
+  int workers_ = 0;
+  Run run_;
+  const int64_t* index_ = nullptr;  // of this batch
+  int64_t index_base_ = 0;          // rows to add to it
+  uint32_t batches_seen_ = 0;
+  std::vector<Mean> means_;
+};
+
+}  // namespace lamina::engine

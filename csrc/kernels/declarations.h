@@ -1,0 +1,123 @@
+// Every kernel of one instruction set, declared once for the file that defines it and for
+// table.cpp. What each one computes is said in kernels.h, at the table's member of the same name.
+//
+// These functions are the only symbols that a kernel file exports, each in its instruction set's
+// own namespace. Helpers and templates belong in an anonymous namespace: an inline function that
+// two instruction sets share could be linked from the object that this machine cannot run.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/kernels.h"
+
+#ifndef LAMINA_ISA
+#error "kernels are compiled once per instruction set, with -DLAMINA_ISA=<name>"
+#endif
+
+namespace lamina::LAMINA_ISA {
+
+// gemm.cpp
+void gemm_block(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t a_col,
+                const float* b, int64_t b_row, int64_t m, int64_t n, int64_t k, float alpha,
+                float beta, const GemmEpilogue* epilogue);
+void gemm_pack(float* packed, int64_t width, const float* b, int64_t b_row, int64_t b_col,
+               int64_t k, int64_t n);
+
+// activation.cpp
+void linear_forward(float* y, const float* x, int64_t n, float alpha);
+void relu_forward(float* y, const float* x, int64_t n, float alpha);
+void leaky_relu_forward(float* y, const float* x, int64_t n, float alpha);
+void elu_forward(float* y, const float* x, int64_t n, float alpha);
+void sigmoid_forward(float* y, const float* x, int64_t n, float alpha);
+void tanh_forward(float* y, const float* x, int64_t n, float alpha);
+void gelu_forward(float* y, const float* x, int64_t n, float alpha);
+void gelu_tanh_forward(float* y, const float* x, int64_t n, float alpha);
+void softplus_forward(float* y, const float* x, int64_t n, float alpha);
+void linear_backward(float* dx, const float* dy, const float* saved, int64_t n, float alpha);
+void relu_backward(float* dx, const float* dy, const float* saved, int64_t n, float alpha);
+void leaky_relu_backward(float* dx, const float* dy, const float* saved, int64_t n, float alpha);
+void elu_backward(float* dx, const float* dy, const float* saved, int64_t n, float alpha);
+void sigmoid_backward(float* dx, const float* dy, const float* saved, int64_t n, float alpha);
+void tanh_backward(float* dx, const float* dy, const float* saved, int64_t n, float alpha);
+void gelu_backward(float* dx, const float* dy, const float* saved, int64_t n, float alpha);
+void gelu_tanh_backward(float* dx, const float* dy, const float* saved, int64_t n, float alpha);
+void softplus_backward(float* dx, const float* dy, const float* saved, int64_t n, float alpha);
+
+// softmax.cpp
+void softmax_forward(float* y, const float* x, int64_t rows, int64_t cols);
+void softmax_backward(float* dx, const float* dy, const float* y, int64_t rows, int64_t cols);
+void log_softmax_forward(float* y, const float* x, int64_t rows, int64_t cols);
+void log_softmax_backward(float* dx, const float* dy, const float* y, int64_t rows, int64_t cols);
+
+// loss.cpp
+void softmax_cross_entropy_sparse(float* loss, float* dlogits, const float* logits,
+                                  const int32_t* labels, const float* weights, int64_t rows,
+                                  int64_t cols, float scale);
+void softmax_cross_entropy_onehot(float* loss, float* dlogits, const float* logits,
+                                  const float* targets, const float* weights, int64_t rows,
+                                  int64_t cols, float scale);
+void sigmoid_cross_entropy(float* loss, float* dlogits, const float* logits, const float* targets,
+                           const float* weights, int64_t rows, int64_t cols, float scale);
+void mean_squared_error(float* loss, float* dpredictions, const float* predictions,
+                        const float* targets, const float* weights, int64_t rows, int64_t cols,
+                        float scale);
+void mean_absolute_error(float* loss, float* dpredictions, const float* predictions,
+                         const float* targets, const float* weights, int64_t rows, int64_t cols,
+                         float scale);
+void cross_entropy_sparse(float* loss, float* dprobabilities, const float* probabilities,
+                          const int32_t* labels, const float* weights, int64_t rows, int64_t cols,
+                          float scale);
+void cross_entropy_onehot(float* loss, float* dprobabilities, const float* probabilities,
+                          const float* targets, const float* weights, int64_t rows, int64_t cols,
+                          float scale);
+void binary_cross_entropy(float* loss, float* dprobabilities, const float* probabilities,
+                          const float* targets, const float* weights, int64_t rows, int64_t cols,
+                          float scale);
+
+// random.cpp
+void philox4x32(uint32_t* out, const uint32_t* counters, const uint32_t* keys, int64_t n);
+void random_bits(uint32_t* out, RandomStream stream, int64_t first, int64_t n);
+void dropout(float* y, const float* x, RandomStream stream, int64_t first, int64_t n, float rate);
+
+// convolution.cpp
+void im2col(float* columns, const float* image, const Window2d& w, int64_t begin, int64_t end);
+void col2im_add(float* image, const float* columns, const Window2d& w, int64_t begin, int64_t end);
+
+// pooling.cpp
+void max_pool_forward(float* y, int32_t* argmax, const float* image, const Window2d& w);
+void max_pool_backward(float* dimage, const float* dy, const int32_t* argmax, const Window2d& w);
+void average_pool_forward(float* y, const float* image, const Window2d& w);
+void average_pool_backward(float* dimage, const float* dy, const Window2d& w);
+
+// normalization.cpp
+void column_squares(float* out, const float* x, const float* mean, int64_t rows, int64_t cols);
+void normalize(float* y, const float* x, const float* mean, const float* scale, const float* shift,
+               int64_t rows, int64_t cols);
+void normalize_sums(float* dscale, float* dshift, const float* dy, const float* x,
+                    const float* mean, const float* rstd, int64_t rows, int64_t cols);
+void normalize_backward(float* dx, const float* dy, const float* x, const float* mean,
+                        const float* a, const float* b, const float* c, int64_t rows, int64_t cols);
+
+// reduce.cpp
+void column_sums(float* out, const float* x, int64_t rows, int64_t cols);
+void row_sums(float* out, const float* x, int64_t rows, int64_t cols);
+void row_argmax(int32_t* out, const float* x, int64_t rows, int64_t cols);
+void accumulate(float* y, const float* x, int64_t n);
+void add_bias(float* y, const float* x, const float* bias, int64_t rows, int64_t cols);
+void scale_offset(float* y, const float* x, int64_t n, float scale, float offset);
+
+// gather.cpp
+void gather_rows(float* y, const void* source, DType dtype, const int64_t* index, int64_t rows,
+                 int64_t cols, int64_t row_bytes, float scale);
+void embedding_forward(float* y, const float* table, const int32_t* index, int64_t rows,
+                       int64_t vocabulary, int64_t dim);
+void embedding_backward(float* dtable, const float* dy, const int32_t* index, int64_t rows,
+                        int64_t dim, int64_t begin, int64_t end);
+
+// optimizer.cpp
+void sgd_step(float* w, const float* dw, int64_t n, float rate);
+void sgd_momentum_step(float* w, float* m, const float* dw, int64_t n, float rate, float momentum,
+                       bool nesterov);
+void adam_step(float* w, float* m, float* v, const float* dw, int64_t n, const AdamStep& step);
+
+}  // namespace lamina::LAMINA_ISA

@@ -1,0 +1,228 @@
+// The contract between the kernels and everybody who calls them: one table of function pointers,
+// filled once per instruction set.
+//
+// A kernel is serial and works on the range it is given: whoever calls it cuts the work and shares
+// it out. It allocates nothing, checks nothing, and throws nothing.
+//
+// Conventions
+//   - Outputs first, then inputs, sizes, scalars. A gradient's name begins with d.
+//   - All arrays are float32 and dense in row-major order unless a stride says otherwise.
+//   - Outputs are overwritten and may be uninitialised. An output may be the same array as an
+//     input of the same shape where "in place" is said; any other overlap is forbidden.
+//   - Any size may be 0. NaN goes where NumPy's formula would carry it.
+//   - `weights` may be null and then means all ones. d<name> may be null where "optional".
+#pragma once
+
+#include <cstdint>
+
+namespace lamina {
+
+enum class Activation : int32_t {
+  linear,
+  relu,
+  leaky_relu,
+  elu,
+  sigmoid,
+  tanh,
+  gelu,
+  gelu_tanh,
+  softplus
+};
+constexpr int kActivations = 9;
+
+// What a batch of rows may be gathered from.
+enum class DType : int32_t {
+  float32,
+  float64,
+  float16,
+  uint8,
+  int8,
+  uint16,
+  int16,
+  uint32,
+  int32,
+  uint64,
+  int64,
+  boolean
+};
+
+// Images are NHWC. For a convolution the kernel is (kernel_h, kernel_w, channels, filters); for a
+// pooling window dilation is 1 and filters equals channels. pad_top and pad_left are the zeros
+// before the first row and column; those after the last follow from the other sizes.
+struct Window2d {
+  int64_t height, width, channels;
+  int64_t out_height, out_width, filters;
+  int64_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+};
+
+// Where a dropout mask lives in the random stream: Philox4x32-10 with the key `seed` and the
+// counter (block, block >> 32, step, layer). Element e of the tensor takes word (e % 64) / 16 of
+// block (e / 64) * 16 + e % 16.
+struct RandomStream {
+  uint64_t seed;
+  uint32_t layer, step;
+};
+
+// Applied to C after the last block of K: C = activation(C + bias), bias has one value a column.
+struct GemmEpilogue {
+  const float* bias;  // optional
+  Activation activation;
+  float alpha;  // slope of leaky_relu, scale of elu
+};
+
+struct AdamStep {
+  float rate;  // learning_rate * sqrt(1 - beta_2^t) / (1 - beta_1^t)
+  float beta_1, beta_2, epsilon;
+};
+
+struct Kernels {
+  const char* isa;
+
+  // --- gemm.cpp -----------------------------------------------------------------------------
+  // One block of a product: C (m x n) = alpha * A (m x k) B (k x n) + beta * C.
+  //   A[i, p] = a[i * a_row + p * a_col], B[p, j] = b[p * b_row + j], C[i, j] = c[i * c_row + j].
+  // Every C[i, j] is one chain of FMAs over p from 0, started at zero. With beta = 0 C may be
+  // uninitialised. epilogue is optional.
+  void (*gemm_block)(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t a_col,
+                     const float* b, int64_t b_row, int64_t m, int64_t n, int64_t k, float alpha,
+                     float beta, const GemmEpilogue* epilogue);
+  // packed[p * width + j] = b[p * b_row + j * b_col], zero for n <= j < width.
+  void (*gemm_pack)(float* packed, int64_t width, const float* b, int64_t b_row, int64_t b_col,
+                    int64_t k, int64_t n);
+  int64_t gemm_tile_rows, gemm_tile_columns;  // the micro-kernel's tile
+
+  // --- activation.cpp: n elements, in place ---------------------------------------------------
+  // alpha: slope of leaky_relu, scale of elu; unused by the others.
+  void (*activation_forward[kActivations])(float* y, const float* x, int64_t n, float alpha);
+  // saved is the forward output y, but for gelu and gelu_tanh the forward input x.
+  void (*activation_backward[kActivations])(float* dx, const float* dy, const float* saved,
+                                            int64_t n, float alpha);
+
+  // --- softmax.cpp: along rows, in place ------------------------------------------------------
+  void (*softmax_forward)(float* y, const float* x, int64_t rows, int64_t cols);
+  void (*softmax_backward)(float* dx, const float* dy, const float* y, int64_t rows, int64_t cols);
+  void (*log_softmax_forward)(float* y, const float* x, int64_t rows, int64_t cols);
+  void (*log_softmax_backward)(float* dx, const float* dy, const float* y, int64_t rows,
+                               int64_t cols);
+
+  // --- loss.cpp -------------------------------------------------------------------------------
+  // loss[i] (one value a row) is weights[i] times the row's loss; the gradient (optional, in place
+  // over the first input) is that of scale * sum(loss). weights has one value a row.
+  void (*softmax_cross_entropy_sparse)(float* loss, float* dlogits, const float* logits,
+                                       const int32_t* labels, const float* weights, int64_t rows,
+                                       int64_t cols, float scale);
+  void (*softmax_cross_entropy_onehot)(float* loss, float* dlogits, const float* logits,
+                                       const float* targets, const float* weights, int64_t rows,
+                                       int64_t cols, float scale);
+  // Rows of the next ones are means over the row's elements.
+  void (*sigmoid_cross_entropy)(float* loss, float* dlogits, const float* logits,
+                                const float* targets, const float* weights, int64_t rows,
+                                int64_t cols, float scale);
+  void (*mean_squared_error)(float* loss, float* dpredictions, const float* predictions,
+                             const float* targets, const float* weights, int64_t rows, int64_t cols,
+                             float scale);
+  void (*mean_absolute_error)(float* loss, float* dpredictions, const float* predictions,
+                              const float* targets, const float* weights, int64_t rows,
+                              int64_t cols, float scale);
+  // From probabilities, as Keras has it: a row is divided by its sum (not for binary), then
+  // clipped to [1e-7, 1 - 1e-7]; the gradient is zero where clipping is active.
+  void (*cross_entropy_sparse)(float* loss, float* dprobabilities, const float* probabilities,
+                               const int32_t* labels, const float* weights, int64_t rows,
+                               int64_t cols, float scale);
+  void (*cross_entropy_onehot)(float* loss, float* dprobabilities, const float* probabilities,
+                               const float* targets, const float* weights, int64_t rows,
+                               int64_t cols, float scale);
+  void (*binary_cross_entropy)(float* loss, float* dprobabilities, const float* probabilities,
+                               const float* targets, const float* weights, int64_t rows,
+                               int64_t cols, float scale);
+
+  // --- random.cpp -----------------------------------------------------------------------------
+  // out[4i .. 4i+3] = Philox4x32-10 of counters[4i .. 4i+3] under keys[2i, 2i+1].
+  void (*philox4x32)(uint32_t* out, const uint32_t* counters, const uint32_t* keys, int64_t n);
+  // Elements first .. first + n of the stream; first is a multiple of 64.
+  void (*random_bits)(uint32_t* out, RandomStream stream, int64_t first, int64_t n);
+  // y = x / (1 - rate) where the element's word >= rate * 2^32, else 0. In place. The gradient is
+  // the same function of dy. y and x point at element `first`, a multiple of 64.
+  void (*dropout)(float* y, const float* x, RandomStream stream, int64_t first, int64_t n,
+                  float rate);
+
+  // --- convolution.cpp: one image -------------------------------------------------------------
+  // columns[p - begin][ki][kj][c] is the input pixel under tap (ki, kj) of output pixel p, with
+  // p = oi * out_width + oj from begin to end; zero outside the image.
+  void (*im2col)(float* columns, const float* image, const Window2d& w, int64_t begin, int64_t end);
+  // image += the adjoint of the above, taps in the order of p, ki, kj.
+  void (*col2im_add)(float* image, const float* columns, const Window2d& w, int64_t begin,
+                     int64_t end);
+
+  // --- pooling.cpp: one image -----------------------------------------------------------------
+  // argmax (optional) gets i * width + j of the first largest input of each window and channel;
+  // a NaN in the window wins, as in NumPy.
+  void (*max_pool_forward)(float* y, int32_t* argmax, const float* image, const Window2d& w);
+  void (*max_pool_backward)(float* dimage, const float* dy, const int32_t* argmax,
+                            const Window2d& w);
+  // The mean is over the inputs that lie inside the image.
+  void (*average_pool_forward)(float* y, const float* image, const Window2d& w);
+  void (*average_pool_backward)(float* dimage, const float* dy, const Window2d& w);
+
+  // --- normalization.cpp: columns of x (rows x cols) --------------------------------------------
+  void (*column_squares)(float* out, const float* x, const float* mean, int64_t rows,
+                         int64_t cols);  // sum over rows of (x - mean)^2
+  // y = (x - mean) * scale + shift, each one value a column. In place.
+  void (*normalize)(float* y, const float* x, const float* mean, const float* scale,
+                    const float* shift, int64_t rows, int64_t cols);
+  // dshift = sum of dy, dscale = sum of dy * (x - mean) * rstd over the rows.
+  void (*normalize_sums)(float* dscale, float* dshift, const float* dy, const float* x,
+                         const float* mean, const float* rstd, int64_t rows, int64_t cols);
+  // dx = a * dy + b * (x - mean) + c, each of a, b, c, mean one value a column; in place over dy.
+  void (*normalize_backward)(float* dx, const float* dy, const float* x, const float* mean,
+                             const float* a, const float* b, const float* c, int64_t rows,
+                             int64_t cols);
+
+  // --- reduce.cpp -----------------------------------------------------------------------------
+  void (*column_sums)(float* out, const float* x, int64_t rows,
+                      int64_t cols);  // over rows, in order
+  void (*row_sums)(float* out, const float* x, int64_t rows, int64_t cols);
+  void (*row_argmax)(int32_t* out, const float* x, int64_t rows, int64_t cols);  // first; NaN wins
+  void (*accumulate)(float* y, const float* x, int64_t n);                       // y += x
+  void (*add_bias)(float* y, const float* x, const float* bias, int64_t rows, int64_t cols);
+  void (*scale_offset)(float* y, const float* x, int64_t n, float scale, float offset);  // fma
+
+  // --- gather.cpp -----------------------------------------------------------------------------
+  // y[i, :] = scale * float32(row index[i] of source): the row begins index[i] * row_bytes bytes
+  // after source and is contiguous; row_bytes may be negative. float64 and integers are rounded
+  // to float32 before they are scaled.
+  void (*gather_rows)(float* y, const void* source, DType dtype, const int64_t* index, int64_t rows,
+                      int64_t cols, int64_t row_bytes, float scale);
+  // y[i, :] = table[index[i], :]; a row of NaN where index[i] lies outside [0, vocabulary).
+  void (*embedding_forward)(float* y, const float* table, const int32_t* index, int64_t rows,
+                            int64_t vocabulary, int64_t dim);
+  // dtable[index[i], :] += dy[i, :] in the order of i, for the rows of the table in [begin, end);
+  // dtable points at row 0 and its rows begin .. end are zeroed first.
+  void (*embedding_backward)(float* dtable, const float* dy, const int32_t* index, int64_t rows,
+                             int64_t dim, int64_t begin, int64_t end);
+
+  // --- optimizer.cpp: n parameters, one pass ----------------------------------------------------
+  // w -= rate * dw
+  void (*sgd_step)(float* w, const float* dw, int64_t n, float rate);
+  // m = momentum * m - rate * dw;  w += m, or with nesterov w += momentum * m - rate * dw
+  void (*sgd_momentum_step)(float* w, float* m, const float* dw, int64_t n, float rate,
+                            float momentum, bool nesterov);
+  // m += (1 - beta_1)(dw - m);  v += (1 - beta_2)(dw^2 - v);  w -= rate * m / (sqrt(v) + epsilon)
+  void (*adam_step)(float* w, float* m, float* v, const float* dw, int64_t n, const AdamStep& step);
+};
+
+// The tables of the instruction sets that this build holds: one definition in each table.cpp.
+namespace avx512 {
+extern const Kernels kernels;
+}
+namespace avx2 {
+extern const Kernels kernels;
+}
+namespace neon {
+extern const Kernels kernels;
+}
+namespace portable {
+extern const Kernels kernels;
+}
+
+}  // namespace lamina

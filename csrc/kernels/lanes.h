@@ -1,0 +1,33 @@
+// What the reductions along a row need at its end: lanes that must not count.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/simd.h"
+
+namespace lamina::LAMINA_ISA {
+namespace {
+
+constexpr float kInfinity = __builtin_inff();
+constexpr float kLargest = 0x1.fffffep127f;  // the largest finite float32
+
+constexpr int32_t kLaneNumbers[kLanes] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+// 0, 1 ... 15.
+LAMINA_INLINE i32x16 lane_numbers() { return load(kLaneNumbers); }
+
+// True in the first n lanes; n <= 16.
+LAMINA_INLINE mask16 lanes_below(int64_t n) {
+  return less_unsigned(lane_numbers(), splat(static_cast<int32_t>(n)));
+}
+
+// v in the first n lanes, `fill` in the others: nothing to do for a full vector.
+LAMINA_INLINE f32x16 or_fill(f32x16 v, int64_t n, float fill) {
+  return n == kLanes ? v : select(lanes_below(n), v, splat(fill));
+}
+LAMINA_INLINE f32x16 load_or(const float* p, int64_t n, float fill) {
+  return or_fill(load_upto(p, n), n, fill);
+}
+
+}  // namespace
+}  // namespace lamina::LAMINA_ISA

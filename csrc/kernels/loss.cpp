@@ -1,0 +1,244 @@
+// Losses, one value a row, and their gradients. A row is read whole before its gradient is
+// written, so that the gradient may take the place of the first input.
+//
+// From logits a loss is finite for any finite logits: where the difference of two logits leaves
+// the range of float32, it stays a little inside, with room for the roundings that follow.
+#include "kernels/declarations.h"
+#include "kernels/lanes.h"
+#include "kernels/math.h"
+#include "kernels/simd.h"
+
+namespace lamina::LAMINA_ISA {
+namespace {
+
+LAMINA_INLINE float weight_of(const float* weights, int64_t row) {
+  return weights != nullptr ? weights[row] : 1.0f;
+}
+
+// x - most, finite where x is finite.
+LAMINA_INLINE f32x16 shift_logits(f32x16 x, f32x16 most) {
+  const f32x16 shifted = x - most;
+  return select(x >= splat(-kLargest), max(splat(-3.4e38f), shifted), shifted);
+}
+
+// 1 in the lane of element `label`, 0 elsewhere, for the vector that begins at element j.
+LAMINA_INLINE f32x16 onehot(int64_t j, int32_t label) {
+  const i32x16 element = lane_numbers() + splat(static_cast<int32_t>(j));
+  return select(equal(element, splat(label)), splat(1.0f), zero());
+}
+
+// Where the rows of targets come from: an array, or labels whose vectors are made as needed.
+struct OnehotTargets {
+  const float* targets;
+  int64_t cols;
+  LAMINA_INLINE f32x16 load_at(int64_t row, int64_t j, int64_t n) const {
+    return load_upto(targets + row * cols + j, n);
+  }
+};
+struct SparseTargets {
+  const int32_t* labels;
+  LAMINA_INLINE f32x16 load_at(int64_t row, int64_t j, int64_t) const {
+    return onehot(j, labels[row]);
+  }
+};
+
+// loss = sum_j t_j (log(sum_k exp(x_k - m)) - (x_j - m)), dx = (softmax(x) sum_j t_j - t) * g.
+// The exponentials of a row of one vector stay in a register, those of a longer one in dlogits.
+template <class Targets>
+LAMINA_INLINE void softmax_cross_entropy(float* loss, float* dlogits, const float* logits,
+                                         Targets targets, const float* weights, int64_t rows,
+                                         int64_t cols, float scale) {
+  const bool single = cols <= kLanes;
+  for (int64_t i = 0; i < rows; ++i) {
+    const float* x = logits + i * cols;
+    float* dx = dlogits != nullptr ? dlogits + i * cols : nullptr;
+    const float weight = weight_of(weights, i);
+
+    f32x16 most = splat(-kInfinity);
+    for_each_vector(cols,
+                    [&](int64_t j, int64_t n) { most = max(most, load_or(x + j, n, -kInfinity)); });
+    most = splat(largest(most));
+
+    // A target of 0 counts for nothing, even where the logit is -inf.
+    f32x16 total = zero(), weighted = zero(), target_total = zero(), kept = zero();
+    for_each_vector(cols, [&](int64_t j, int64_t n) {
+      const f32x16 v = load_or(x + j, n, -kInfinity);
+      const f32x16 t = targets.load_at(i, j, n);
+      const f32x16 shifted = shift_logits(v, most);
+      const f32x16 e = exp(shifted);
+      total = total + e;
+      target_total = target_total + t;
+      weighted = weighted + select(t == zero(), zero(), t * shifted);
+      kept = e;
+      if (dx != nullptr && !single) store_upto(dx + j, e, n);
+    });
+    const float exponentials = sum(total), mass = sum(target_total);
+    const f32x16 row_loss = log(splat(exponentials)) * splat(mass) - splat(sum(weighted));
+    store(loss + i, row_loss * splat(weight), 1);
+    if (dx == nullptr) continue;
+
+    const f32x16 probability = splat(mass / exponentials), g = splat(weight * scale);
+    for_each_vector(cols, [&](int64_t j, int64_t n) {
+      const f32x16 t = targets.load_at(i, j, n);
+      const f32x16 e = single ? kept : load_upto(dx + j, n);
+      store_upto(dx + j, (e * probability - t) * g, n);
+    });
+  }
+}
+
+// A row's loss is the mean over its elements. F gives the loss of a vector of elements and its
+// derivative: f(x, t, &dx). The terms are divided before they are added, so that only a mean can
+// overflow, not the sum.
+template <class F>
+LAMINA_INLINE void mean_over_row(float* loss, float* dx, const float* x, const float* targets,
+                                 const float* weights, int64_t rows, int64_t cols, float scale,
+                                 F&& f) {
+  const float share = 1.0f / static_cast<float>(cols);
+  for (int64_t i = 0; i < rows; ++i) {
+    const float weight = weight_of(weights, i);
+    const f32x16 g = splat(weight * scale * share);
+    f32x16 total = zero();
+    for_each_vector(cols, [&](int64_t j, int64_t n) {
+      f32x16 slope;
+      const f32x16 term =
+          f(load_upto(x + i * cols + j, n), load_upto(targets + i * cols + j, n), slope);
+      total = fma(or_fill(term, n, 0.0f), splat(share), total);
+      if (dx != nullptr) store_upto(dx + i * cols + j, slope * g, n);
+    });
+    loss[i] = sum(total) * weight;
+  }
+}
+
+// Keras's floor and ceiling of a probability (keras/src/backend/numpy/nn.py). The ceiling is
+// 1 - 2^-23, the float32 nearest to 1 - 1e-7.
+constexpr float kLeast = 1e-7f;
+constexpr float kMost = 1.0f - 1e-7f;
+
+LAMINA_INLINE f32x16 clip(f32x16 q) { return min(splat(kMost), max(splat(kLeast), q)); }
+LAMINA_INLINE mask16 inside(f32x16 q) { return (q >= splat(kLeast)) & (q <= splat(kMost)); }
+
+LAMINA_INLINE float row_sum(const float* x, int64_t cols) {
+  f32x16 total = zero();
+  for_each_vector(cols, [&](int64_t j, int64_t n) { total = total + load_upto(x + j, n); });
+  return sum(total);
+}
+
+}  // namespace
+
+void softmax_cross_entropy_sparse(float* loss, float* dlogits, const float* logits,
+                                  const int32_t* labels, const float* weights, int64_t rows,
+                                  int64_t cols, float scale) {
+  softmax_cross_entropy(loss, dlogits, logits, SparseTargets{labels}, weights, rows, cols, scale);
+}
+
+void softmax_cross_entropy_onehot(float* loss, float* dlogits, const float* logits,
+                                  const float* targets, const float* weights, int64_t rows,
+                                  int64_t cols, float scale) {
+  softmax_cross_entropy(loss, dlogits, logits, OnehotTargets{targets, cols}, weights, rows, cols,
+                        scale);
+}
+
+// max(x, 0) - x t + log1p(e^-|x|), derivative sigmoid(x) - t
+void sigmoid_cross_entropy(float* loss, float* dlogits, const float* logits, const float* targets,
+                           const float* weights, int64_t rows, int64_t cols, float scale) {
+  mean_over_row(loss, dlogits, logits, targets, weights, rows, cols, scale,
+                [](f32x16 x, f32x16 t, f32x16& slope) {
+                  const f32x16 e = exp(zero() - abs(x));
+                  slope = sigmoid_from(x, e) - t;
+                  return fnma(x, t, max(zero(), x)) + log1p(e);
+                });
+}
+
+// (p - t)^2, derivative 2 (p - t)
+void mean_squared_error(float* loss, float* dpredictions, const float* predictions,
+                        const float* targets, const float* weights, int64_t rows, int64_t cols,
+                        float scale) {
+  mean_over_row(loss, dpredictions, predictions, targets, weights, rows, cols, scale,
+                [](f32x16 p, f32x16 t, f32x16& slope) {
+                  const f32x16 d = p - t;
+                  slope = d + d;
+                  return d * d;
+                });
+}
+
+// |p - t|, derivative sign(p - t), 0 at 0
+void mean_absolute_error(float* loss, float* dpredictions, const float* predictions,
+                         const float* targets, const float* weights, int64_t rows, int64_t cols,
+                         float scale) {
+  mean_over_row(loss, dpredictions, predictions, targets, weights, rows, cols, scale,
+                [](f32x16 p, f32x16 t, f32x16& slope) {
+                  const f32x16 d = p - t;
+                  const f32x16 sign = copysign(splat(1.0f), d);
+                  slope = select(is_nan(d) | (d == zero()), d, sign);
+                  return abs(d);
+                });
+}
+
+// q = p / S, S = sum_k p_k; loss = -sum_j t_j log(clip(q_j)). With U the j where q_j is not
+// clipped, dloss/dq_j = -t_j / q_j on U and 0 elsewhere, and through the division
+// dloss/dp_i = (dloss/dq_i + sum over U of t_j) / S.
+void cross_entropy_onehot(float* loss, float* dprobabilities, const float* probabilities,
+                          const float* targets, const float* weights, int64_t rows, int64_t cols,
+                          float scale) {
+  for (int64_t i = 0; i < rows; ++i) {
+    const float* p = probabilities + i * cols;
+    const float* t = targets + i * cols;
+    const float weight = weight_of(weights, i);
+    const float inverse = 1.0f / row_sum(p, cols);
+    const f32x16 normalize_by = splat(inverse);
+
+    f32x16 total = zero(), unclipped = zero();
+    for_each_vector(cols, [&](int64_t j, int64_t n) {
+      const f32x16 q = load_upto(p + j, n) * normalize_by;
+      const f32x16 target = load_upto(t + j, n);
+      const f32x16 term = or_fill(target * log(clip(q)), n, 0.0f);
+      total = total - term;
+      unclipped = unclipped + select(inside(q), target, zero());
+    });
+    loss[i] = sum(total) * weight;
+    if (dprobabilities == nullptr) continue;
+
+    const f32x16 all = splat(sum(unclipped)), g = splat(weight * scale * inverse);
+    for_each_vector(cols, [&](int64_t j, int64_t n) {
+      const f32x16 q = load_upto(p + j, n) * normalize_by;
+      const f32x16 pull = load_upto(t + j, n) * reciprocal(clip(q));
+      store_upto(dprobabilities + i * cols + j, (all - select(inside(q), pull, zero())) * g, n);
+    });
+  }
+}
+
+// The same with t = 1 at the label: one logarithm a row.
+void cross_entropy_sparse(float* loss, float* dprobabilities, const float* probabilities,
+                          const int32_t* labels, const float* weights, int64_t rows, int64_t cols,
+                          float scale) {
+  for (int64_t i = 0; i < rows; ++i) {
+    const float* p = probabilities + i * cols;
+    const float weight = weight_of(weights, i);
+    const float inverse = 1.0f / row_sum(p, cols);
+    const f32x16 q = splat(p[labels[i]] * inverse);
+    store(loss + i, (zero() - log(clip(q))) * splat(weight), 1);
+    if (dprobabilities == nullptr) continue;
+
+    const f32x16 g = select(inside(q), splat(weight * scale * inverse), zero());
+    const f32x16 pull = reciprocal(clip(q));
+    for_each_vector(cols, [&](int64_t j, int64_t n) {
+      const f32x16 d = (splat(1.0f) - onehot(j, labels[i]) * pull) * g;
+      store_upto(dprobabilities + i * cols + j, d, n);
+    });
+  }
+}
+
+// -(t log(q) + (1 - t) log(1 - q)), q = clip(p); derivative (q - t) / (q (1 - q)) where unclipped
+void binary_cross_entropy(float* loss, float* dprobabilities, const float* probabilities,
+                          const float* targets, const float* weights, int64_t rows, int64_t cols,
+                          float scale) {
+  mean_over_row(loss, dprobabilities, probabilities, targets, weights, rows, cols, scale,
+                [](f32x16 p, f32x16 t, f32x16& slope) {
+                  const f32x16 one = splat(1.0f);
+                  const f32x16 q = clip(p), rest = one - q;
+                  slope = select(inside(p), (q - t) * reciprocal(q * rest), zero());
+                  return zero() - fma(t, log(q), (one - t) * log(rest));
+                });
+}
+
+}  // namespace lamina::LAMINA_ISA

@@ -1,0 +1,199 @@
+// Elementary functions on f32x16: polynomials and Newton steps over fma, integer arithmetic for
+// the exponents. No table, no branch, no division and no estimate instruction, so that the bits
+// are the same on every instruction set. NaN gives NaN.
+//
+// MEASURED
+//
+// The coefficients are minimax fits of the relative error, made for this file: weighted least
+// squares at Chebyshev nodes with Lawson's reweighting in extended precision, and each
+// coefficient rounded to float32 from the lowest on before the others are fitted again.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/simd.h"
+
+namespace lamina::LAMINA_ISA {
+namespace {
+
+// --- quotients and roots ------------------------------------------------------------------------
+
+// 1 / d for 2^-126 <= |d| <= 2^125, not for 0 or infinity. Subtracting the bits negates the
+// exponent, and the mantissa with an error below 5.1 %; e -> e^3 -> e^6.
+LAMINA_INLINE f32x16 reciprocal(f32x16 d) {
+  const f32x16 one = splat(1.0f);
+  f32x16 y = as_float(splat(0x7EF31200) - bits(d));
+  f32x16 e = fnma(d, y, one);
+  y = fma(y, fma(e, e, e), y);
+  e = fnma(d, y, one);
+  return fma(y, e, y);
+}
+
+// n / (a + b) for |a| >= |b|, the sum as above. The quotient's remainder is taken of the sum before
+// it was rounded, so that all in all one rounding is left.
+LAMINA_INLINE f32x16 divide_by_sum(f32x16 n, f32x16 a, f32x16 b) {
+  const f32x16 d = a + b;
+  const f32x16 lost = b - (d - a);
+  const f32x16 r = reciprocal(d);
+  const f32x16 q = n * r;
+  return fma(fnma(q, lost, fnma(q, d, n)), r, q);
+}
+
+// sqrt(x) for x >= 0: the inverse root from halved and negated exponent bits to 1e-4 by one step
+// of third order, then one of Heron's steps. The bits of a denormal say nothing about its
+// exponent, so that small x are scaled by 2^48 before and 2^-24 after.
+LAMINA_INLINE f32x16 square_root(f32x16 x) {
+  const mask16 small = x < splat(0x1p-100f);
+  const f32x16 z = x * select(small, splat(0x1p48f), splat(1.0f));
+  f32x16 y = as_float(splat(0x5F375580) - shift_right<1>(bits(z)));
+  const f32x16 e = fnma(z * y, y, splat(1.0f));
+  y = fma(y * e, fma(e, splat(0.375f), splat(0.5f)), y);
+  const f32x16 s = z * y;
+  const f32x16 root = fma(fnma(s, s, z), splat(0.5f) * y, s);
+  const f32x16 scaled = root * select(small, splat(0x1p-24f), splat(1.0f));
+  return select(x < splat(__builtin_inff()), scaled, x);
+}
+
+// --- exponentials -------------------------------------------------------------------------------
+
+// x = n log(2) + r, |r| <= log(2) / 2, for |x| < 2^21; and e^r - 1.
+struct ReducedExp {
+  i32x16 n;
+  f32x16 expm1_r;
+};
+LAMINA_INLINE ReducedExp reduce_exp(f32x16 x) {
+  // Adding 1.5 * 2^23 leaves the nearest integer in the low bits of the sum.
+  const f32x16 shift = splat(0x1.8p23f);
+  const f32x16 shifted = fma(x, splat(1.44269504f), shift);
+  const f32x16 n = shifted - shift;
+  f32x16 r = fnma(n, splat(0.693147182f), x);
+  r = fnma(n, splat(-1.90465430e-9f), r);
+  f32x16 p = splat(1.9944266e-4f);
+  p = fma(p, r, splat(1.3932667e-3f));
+  p = fma(p, r, splat(8.333208e-3f));
+  p = fma(p, r, splat(4.166649e-2f));
+  p = fma(p, r, splat(1.6666667e-1f));
+  p = fma(p, r, splat(0.5f));
+  return {bits(shifted) - bits(shift), fma(r * r, p, r)};
+}
+
+// 2^n for -126 <= n <= 127.
+LAMINA_INLINE f32x16 power_of_two(i32x16 n) { return as_float(shift_left<23>(n + splat(127))); }
+
+// e^x; 0 below -104 and infinity above 88.73. The two factors of 2^n round a denormal once.
+LAMINA_INLINE f32x16 exp(f32x16 x) {
+  const ReducedExp a = reduce_exp(min(splat(89.0f), max(splat(-106.0f), x)));
+  const i32x16 half = shift_right_signed<1>(a.n);
+  return (splat(1.0f) + a.expm1_r) * power_of_two(half) * power_of_two(a.n - half);
+}
+
+// e^x - 1, of full relative accuracy near 0. Computed as twice a half, for 2^128 would overflow.
+LAMINA_INLINE f32x16 expm1(f32x16 x) {
+  const ReducedExp a = reduce_exp(min(splat(89.0f), max(splat(-18.0f), x)));
+  const f32x16 s = power_of_two(a.n - splat(1));
+  const f32x16 half = fma(s, a.expm1_r, s - splat(0.5f));
+  return select(abs(x) < splat(0x1p-100f), x, half + half);
+}
+
+// 1 / (1 + e^-x), from e^-|x| so that nothing overflows and a small result keeps its digits.
+LAMINA_INLINE f32x16 sigmoid_from(f32x16 x, f32x16 exp_minus_abs_x) {
+  const f32x16 one = splat(1.0f);
+  return divide_by_sum(select(x < zero(), exp_minus_abs_x, one), one, exp_minus_abs_x);
+}
+LAMINA_INLINE f32x16 sigmoid(f32x16 x) { return sigmoid_from(x, exp(zero() - abs(x))); }
+
+// (1 - e^-2|x|) / (1 + e^-2|x|) with the sign of x.
+LAMINA_INLINE f32x16 tanh(f32x16 x) {
+  const f32x16 e = expm1(splat(-2.0f) * abs(x));
+  return copysign(divide_by_sum(zero() - e, splat(2.0f), e), x);
+}
+
+// --- logarithms ---------------------------------------------------------------------------------
+
+// x = 2^e (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)), for normal x > 0.
+struct ReducedLog {
+  i32x16 e;
+  f32x16 f;
+};
+LAMINA_INLINE ReducedLog reduce_log(f32x16 x) {
+  const i32x16 root_half = splat(0x3F3504F3);
+  const i32x16 e = shift_right_signed<23>(bits(x) - root_half);
+  return {e, as_float(bits(x) - shift_left<23>(e)) - splat(1.0f)};
+}
+
+// e log(2) + log(1 + f).
+LAMINA_INLINE f32x16 log_of(f32x16 e, f32x16 f) {
+  f32x16 p = splat(-7.8616634e-2f);
+  p = fma(p, f, splat(1.2882942e-1f));
+  p = fma(p, f, splat(-1.3128504e-1f));
+  p = fma(p, f, splat(1.4180948e-1f));
+  p = fma(p, f, splat(-1.6624558e-1f));
+  p = fma(p, f, splat(2.0002301e-1f));
+  p = fma(p, f, splat(-2.500081e-1f));
+  p = fma(p, f, splat(3.3333316e-1f));
+  const f32x16 square = f * f;
+  const f32x16 tail = fma(square, splat(-0.5f), square * f * p);
+  return fma(e, splat(0.693147182f), f + fma(e, splat(-1.90465430e-9f), tail));
+}
+
+// `result` where x > 0 is finite, and log(0) = -inf, log(inf) = inf, log(negative) = NaN.
+LAMINA_INLINE f32x16 log_limits(f32x16 x, f32x16 result) {
+  result = select(x < splat(__builtin_inff()), result, x);
+  result = select(x == zero(), splat(-__builtin_inff()), result);
+  return select(x < zero(), splat(__builtin_nanf("")), result);
+}
+
+LAMINA_INLINE f32x16 log(f32x16 x) {
+  const mask16 denormal = x < splat(0x1p-126f);
+  const ReducedLog a = reduce_log(select(denormal, x * splat(0x1p24f), x));
+  const f32x16 e = to_float(a.e) - select(denormal, splat(24.0f), zero());
+  return log_limits(x, log_of(e, a.f));
+}
+
+// log(1 + x), of full relative accuracy near 0: the mantissa is made from x, not from the rounded
+// sum. From 2^24 on the sum is as good, and 2^-e would soon be a denormal.
+LAMINA_INLINE f32x16 log1p(f32x16 x) {
+  const f32x16 one = splat(1.0f);
+  const f32x16 sum = one + x;
+  const ReducedLog a = reduce_log(sum);
+  const f32x16 scale = as_float(bits(one) - shift_left<23>(a.e));
+  const f32x16 f = select(x < splat(0x1p24f), fma(x, scale, scale - one), a.f);
+  return log_limits(sum, log_of(to_float(a.e), f));
+}
+
+// --- the normal distribution --------------------------------------------------------------------
+
+// Phi(x) = (1 + erf(x / sqrt(2))) / 2 and e^(-x^2 / 2), which is what gelu and its gradient ask
+// for. Phi(-a) = e^(-a^2 / 2) h(a) keeps its relative accuracy in the tail, where 1 + erf would
+// cancel. (a + k) h(a) is a polynomial in (a - k) / (a + k), k = 3.5, after Shepherd and
+// Laframboise (1981), "Chebyshev approximation of (1 + 2x) exp(x^2) erfc x in 0 <= x < infinity".
+struct NormalCdf {
+  f32x16 cdf, exponential;
+};
+LAMINA_INLINE NormalCdf normal_cdf(f32x16 x) {
+  const f32x16 a = min(splat(15.0f), abs(x));  // e^(-15^2 / 2) is 0 already
+  const f32x16 k = splat(3.5f);
+  const f32x16 r = divide_by_sum(splat(1.0f), max(k, a), min(k, a));
+  const f32x16 t = fnma(splat(7.0f), r, splat(1.0f));
+  f32x16 p = splat(9.4449744e-5f);
+  p = fma(p, t, splat(4.054252e-4f));
+  p = fma(p, t, splat(-4.7483266e-4f));
+  p = fma(p, t, splat(-3.155994e-3f));
+  p = fma(p, t, splat(6.484232e-3f));
+  p = fma(p, t, splat(1.7399238e-2f));
+  p = fma(p, t, splat(-1.1605143e-1f));
+  p = fma(p, t, splat(3.154259e-1f));
+  p = fma(p, t, splat(-5.6556183e-1f));
+  p = fma(p, t, splat(7.4441606e-1f));
+  // What a * a loses to rounding would cost a relative error of half of it.
+  const f32x16 minus_half = splat(-0.5f);
+  const f32x16 square = a * a;
+  const f32x16 lost = fma(a, a, zero() - square);
+  f32x16 g = exp(minus_half * square);
+  g = fma(g, minus_half * lost, g);
+  const f32x16 below = g * (p * r);
+  return {select(x < zero(), below, splat(1.0f) - below), g};
+}
+
+}  // namespace
+}  // namespace lamina::LAMINA_ISA

@@ -1,0 +1,49 @@
+// Optimizer steps over n parameters in one pass: every array is read once and written once.
+#include "kernels/declarations.h"
+#include "kernels/math.h"
+#include "kernels/simd.h"
+
+namespace lamina::LAMINA_ISA {
+
+void sgd_step(float* w, const float* dw, int64_t n, float rate) {
+  const f32x16 r = splat(rate);
+  for_each_vector(n, [&](int64_t i, int64_t lanes) {
+    store_upto(w + i, fnma(r, load_upto(dw + i, lanes), load_upto(w + i, lanes)), lanes);
+  });
+}
+
+void sgd_momentum_step(float* w, float* m, const float* dw, int64_t n, float rate, float momentum,
+                       bool nesterov) {
+  const f32x16 r = splat(rate), mu = splat(momentum);
+  for_each_vector(n, [&](int64_t i, int64_t lanes) {
+    const f32x16 g = load_upto(dw + i, lanes);
+    const f32x16 velocity = fnma(r, g, mu * load_upto(m + i, lanes));
+    const f32x16 step = nesterov ? fnma(r, g, mu * velocity) : velocity;
+    store_upto(m + i, velocity, lanes);
+    store_upto(w + i, load_upto(w + i, lanes) + step, lanes);
+  });
+}
+
+// Kingma and Ba, "Adam: a method for stochastic optimization" (ICLR 2015), with epsilon beside the
+// root of the uncorrected v as in Keras ("epsilon hat" of the paper). Root and quotient are Newton
+// steps: exact ones would take longer than reading and writing the seven streams.
+// A v that overflowed to infinity stops its parameter, as m / infinity does.
+void adam_step(float* w, float* m, float* v, const float* dw, int64_t n, const AdamStep& step) {
+  const f32x16 rate = splat(step.rate), epsilon = splat(step.epsilon);
+  const f32x16 fresh_m = splat(1.0f - step.beta_1), fresh_v = splat(1.0f - step.beta_2);
+  for_each_vector(n, [&](int64_t i, int64_t lanes) {
+    const f32x16 g = load_upto(dw + i, lanes);
+    f32x16 mean = load_upto(m + i, lanes);
+    f32x16 square = load_upto(v + i, lanes);
+    mean = fma(fresh_m, g - mean, mean);
+    square = fma(fresh_v, fma(g, g, zero() - square), square);
+    const f32x16 root = square_root(square);
+    const f32x16 inverse =
+        select(root == splat(__builtin_inff()), zero(), reciprocal(root + epsilon));
+    store_upto(m + i, mean, lanes);
+    store_upto(v + i, square, lanes);
+    store_upto(w + i, fnma(rate * mean, inverse, load_upto(w + i, lanes)), lanes);
+  });
+}
+
+}  // namespace lamina::LAMINA_ISA

@@ -1,0 +1,81 @@
+// f32x16: the one vector type that every kernel is written against.
+//
+// Sixteen float32 lanes on every instruction set: one register on AVX-512, two on AVX2, four on
+// NEON, a plain array otherwise. Because the number of lanes and the order of a sum across them
+// never change, neither do the bits of a result. Only these headers know intrinsics.
+//
+// What each backend defines, in lamina::LAMINA_ISA with internal linkage:
+//
+//   f32x16  load(p) load(p, n) store(p, v) store(p, v, n)   unaligned; with n: only the first
+//                                                           n of 16 lanes, the others read as 0
+//           splat(x) zero()
+//           a + b, a - b, a * b, a / b, sqrt(a)             correctly rounded
+//           fma(a, b, c) = a*b + c, fnma(a, b, c) = c - a*b one rounding
+//           min(a, b) = a < b ? a : b, max(a, b) = a > b ? a : b    so b where either is NaN
+//           a < b, a <= b, a > b, a >= b, a == b, is_nan(a) -> mask16
+//           round(a)                                        to the nearest integer, ties to even
+//           abs(a), copysign(magnitude, sign)
+//   mask16  a & b, a | b, !a, select(m, a, b) = m ? a : b (f32x16 and i32x16), any(m)
+//   i32x16  load/store as above, splat; a + b, a - b, a & b, a | b, a ^ b, shift_left<n>(a),
+//           shift_right<n>(a) (logical), shift_right_signed<n>(a)
+//           mul_low(a, b), mul_high(a, b)                   unsigned 32 x 32 -> 64 bit halves
+//           less_unsigned(a, b), equal(a, b) -> mask16
+//           bits(f32x16), as_float(i32x16)                  reinterpretation
+//           to_int(f32x16)                                  nearest even; |x| < 2^31 is required
+//           to_float(i32x16)                                signed
+//   load_u8(p), load_f64(p)                                 sixteen values converted to float32
+//   sum(v), largest(v)                                      across lanes, in one fixed order
+//
+// The tile of the GEMM micro-kernel is a constant of the instruction set too: tile_rows x
+// tile_vectors accumulators, with the register budget beside it.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#ifndef LAMINA_ISA
+#error "kernels are compiled once per instruction set, with -DLAMINA_ISA=<name>"
+#endif
+
+#define LAMINA_INLINE inline __attribute__((always_inline))
+// Forces full unrolling: without it GCC keeps accumulators in memory and a kernel runs at half
+// its speed.
+#define LAMINA_UNROLL _Pragma("GCC unroll 32")
+
+#if defined(LAMINA_SIMD_AVX512)
+#include "simd/avx512.h"
+#elif defined(LAMINA_SIMD_AVX2)
+#include "simd/avx2.h"
+#elif defined(LAMINA_SIMD_NEON)
+#include "simd/neon.h"
+#else
+#include "simd/portable.h"
+#endif
+
+namespace lamina::LAMINA_ISA {
+namespace {
+
+constexpr int64_t kLanes = 16;
+
+// Applies body(i, n) to [0, count) in steps of one vector; n is 16 but for the last, partial one.
+template <class Body>
+LAMINA_INLINE void for_each_vector(int64_t count, Body&& body) {
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) body(i, kLanes);
+  if (i < count) body(i, count - i);
+}
+
+// A full vector takes the plain instruction, a partial one the masked one.
+LAMINA_INLINE f32x16 load_upto(const float* p, int64_t n) {
+  return n == kLanes ? load(p) : load(p, n);
+}
+LAMINA_INLINE void store_upto(float* p, f32x16 v, int64_t n) {
+  if (n == kLanes) {
+    store(p, v);
+  } else {
+    store(p, v, n);
+  }
+}
+
+}  // namespace
+}  // namespace lamina::LAMINA_ISA

@@ -1,0 +1,158 @@
+// f32x16 on AVX-512 (F, BW, DQ, VL): one register. The interface is described in ../simd.h.
+#pragma once
+
+// GCC 12 takes its own header's "undefined" registers for uninitialised variables (GCC bug 105593).
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+
+#include <cstdint>
+
+namespace lamina::LAMINA_ISA {
+namespace {
+
+// 32 registers: 6 x 4 accumulators, 4 of B, 1 broadcast of A, 3 spare.
+constexpr int tile_rows = 6;
+constexpr int tile_vectors = 4;
+
+struct f32x16 {
+  __m512 v;
+};
+struct i32x16 {
+  __m512i v;
+};
+struct mask16 {
+  __mmask16 m;
+};
+
+LAMINA_INLINE mask16 first_lanes(int64_t n) { return {static_cast<__mmask16>((1u << n) - 1u)}; }
+
+LAMINA_INLINE f32x16 load(const float* p) { return {_mm512_loadu_ps(p)}; }
+LAMINA_INLINE f32x16 load(const float* p, int64_t n) {
+  return {_mm512_maskz_loadu_ps(first_lanes(n).m, p)};
+}
+LAMINA_INLINE void store(float* p, f32x16 a) { _mm512_storeu_ps(p, a.v); }
+LAMINA_INLINE void store(float* p, f32x16 a, int64_t n) {
+  _mm512_mask_storeu_ps(p, first_lanes(n).m, a.v);
+}
+LAMINA_INLINE f32x16 splat(float x) { return {_mm512_set1_ps(x)}; }
+LAMINA_INLINE f32x16 zero() { return {_mm512_setzero_ps()}; }
+
+LAMINA_INLINE f32x16 operator+(f32x16 a, f32x16 b) { return {_mm512_add_ps(a.v, b.v)}; }
+LAMINA_INLINE f32x16 operator-(f32x16 a, f32x16 b) { return {_mm512_sub_ps(a.v, b.v)}; }
+LAMINA_INLINE f32x16 operator*(f32x16 a, f32x16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
+LAMINA_INLINE f32x16 operator/(f32x16 a, f32x16 b) { return {_mm512_div_ps(a.v, b.v)}; }
+LAMINA_INLINE f32x16 sqrt(f32x16 a) { return {_mm512_sqrt_ps(a.v)}; }
+LAMINA_INLINE f32x16 fma(f32x16 a, f32x16 b, f32x16 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+LAMINA_INLINE f32x16 fnma(f32x16 a, f32x16 b, f32x16 c) {
+  return {_mm512_fnmadd_ps(a.v, b.v, c.v)};
+}
+LAMINA_INLINE f32x16 min(f32x16 a, f32x16 b) { return {_mm512_min_ps(a.v, b.v)}; }
+LAMINA_INLINE f32x16 max(f32x16 a, f32x16 b) { return {_mm512_max_ps(a.v, b.v)}; }
+LAMINA_INLINE f32x16 round(f32x16 a) {
+  return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+LAMINA_INLINE f32x16 abs(f32x16 a) { return {_mm512_abs_ps(a.v)}; }
+
+LAMINA_INLINE mask16 operator<(f32x16 a, f32x16 b) {
+  return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)};
+}
+LAMINA_INLINE mask16 operator<=(f32x16 a, f32x16 b) {
+  return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LE_OQ)};
+}
+LAMINA_INLINE mask16 operator>(f32x16 a, f32x16 b) {
+  return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_GT_OQ)};
+}
+LAMINA_INLINE mask16 operator>=(f32x16 a, f32x16 b) {
+  return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_GE_OQ)};
+}
+LAMINA_INLINE mask16 operator==(f32x16 a, f32x16 b) {
+  return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ)};
+}
+LAMINA_INLINE mask16 is_nan(f32x16 a) { return {_mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q)}; }
+
+LAMINA_INLINE mask16 operator&(mask16 a, mask16 b) { return {static_cast<__mmask16>(a.m & b.m)}; }
+LAMINA_INLINE mask16 operator|(mask16 a, mask16 b) { return {static_cast<__mmask16>(a.m | b.m)}; }
+LAMINA_INLINE mask16 operator!(mask16 a) { return {static_cast<__mmask16>(~a.m)}; }
+LAMINA_INLINE bool any(mask16 a) { return a.m != 0; }
+LAMINA_INLINE f32x16 select(mask16 m, f32x16 a, f32x16 b) {
+  return {_mm512_mask_blend_ps(m.m, b.v, a.v)};
+}
+LAMINA_INLINE i32x16 select(mask16 m, i32x16 a, i32x16 b) {
+  return {_mm512_mask_blend_epi32(m.m, b.v, a.v)};
+}
+
+LAMINA_INLINE i32x16 load(const int32_t* p) { return {_mm512_loadu_si512(p)}; }
+LAMINA_INLINE i32x16 load(const int32_t* p, int64_t n) {
+  return {_mm512_maskz_loadu_epi32(first_lanes(n).m, p)};
+}
+LAMINA_INLINE void store(int32_t* p, i32x16 a) { _mm512_storeu_si512(p, a.v); }
+LAMINA_INLINE void store(int32_t* p, i32x16 a, int64_t n) {
+  _mm512_mask_storeu_epi32(p, first_lanes(n).m, a.v);
+}
+LAMINA_INLINE i32x16 splat(int32_t x) { return {_mm512_set1_epi32(x)}; }
+LAMINA_INLINE i32x16 operator+(i32x16 a, i32x16 b) { return {_mm512_add_epi32(a.v, b.v)}; }
+LAMINA_INLINE i32x16 operator-(i32x16 a, i32x16 b) { return {_mm512_sub_epi32(a.v, b.v)}; }
+LAMINA_INLINE i32x16 operator&(i32x16 a, i32x16 b) { return {_mm512_and_si512(a.v, b.v)}; }
+LAMINA_INLINE i32x16 operator|(i32x16 a, i32x16 b) { return {_mm512_or_si512(a.v, b.v)}; }
+LAMINA_INLINE i32x16 operator^(i32x16 a, i32x16 b) { return {_mm512_xor_si512(a.v, b.v)}; }
+template <int n>
+LAMINA_INLINE i32x16 shift_left(i32x16 a) {
+  return {_mm512_slli_epi32(a.v, n)};
+}
+template <int n>
+LAMINA_INLINE i32x16 shift_right(i32x16 a) {
+  return {_mm512_srli_epi32(a.v, n)};
+}
+template <int n>
+LAMINA_INLINE i32x16 shift_right_signed(i32x16 a) {
+  return {_mm512_srai_epi32(a.v, n)};
+}
+LAMINA_INLINE i32x16 mul_low(i32x16 a, i32x16 b) { return {_mm512_mullo_epi32(a.v, b.v)}; }
+LAMINA_INLINE i32x16 mul_high(i32x16 a, i32x16 b) {
+  const __m512i even = _mm512_mul_epu32(a.v, b.v);
+  const __m512i odd = _mm512_mul_epu32(_mm512_srli_epi64(a.v, 32), _mm512_srli_epi64(b.v, 32));
+  return {_mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd)};
+}
+LAMINA_INLINE mask16 less_unsigned(i32x16 a, i32x16 b) {
+  return {_mm512_cmplt_epu32_mask(a.v, b.v)};
+}
+LAMINA_INLINE mask16 equal(i32x16 a, i32x16 b) { return {_mm512_cmpeq_epi32_mask(a.v, b.v)}; }
+
+LAMINA_INLINE i32x16 bits(f32x16 a) { return {_mm512_castps_si512(a.v)}; }
+LAMINA_INLINE f32x16 as_float(i32x16 a) { return {_mm512_castsi512_ps(a.v)}; }
+LAMINA_INLINE i32x16 to_int(f32x16 a) { return {_mm512_cvtps_epi32(a.v)}; }
+LAMINA_INLINE f32x16 to_float(i32x16 a) { return {_mm512_cvtepi32_ps(a.v)}; }
+LAMINA_INLINE f32x16 copysign(f32x16 magnitude, f32x16 sign) {
+  const __m512 mask = _mm512_set1_ps(-0.0f);
+  return {_mm512_or_ps(_mm512_andnot_ps(mask, magnitude.v), _mm512_and_ps(mask, sign.v))};
+}
+
+LAMINA_INLINE f32x16 load_u8(const uint8_t* p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes))};
+}
+LAMINA_INLINE f32x16 load_f64(const double* p) {
+  const __m256 low = _mm512_cvtpd_ps(_mm512_loadu_pd(p));
+  const __m256 high = _mm512_cvtpd_ps(_mm512_loadu_pd(p + 8));
+  return {_mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1)};
+}
+
+// Lanes i and i + 8, then i and i + 4, i + 2, i + 1.
+LAMINA_INLINE float sum(f32x16 a) {
+  const __m256 s8 = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+  const __m128 s4 = _mm_add_ps(_mm256_castps256_ps128(s8), _mm256_extractf128_ps(s8, 1));
+  const __m128 s2 = _mm_add_ps(s4, _mm_movehl_ps(s4, s4));
+  return _mm_cvtss_f32(_mm_add_ss(s2, _mm_movehdup_ps(s2)));
+}
+LAMINA_INLINE float largest(f32x16 a) {
+  const __m256 s8 = _mm256_max_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+  const __m128 s4 = _mm_max_ps(_mm256_castps256_ps128(s8), _mm256_extractf128_ps(s8, 1));
+  const __m128 s2 = _mm_max_ps(s4, _mm_movehl_ps(s4, s4));
+  return _mm_cvtss_f32(_mm_max_ss(s2, _mm_movehdup_ps(s2)));
+}
+
+}  // namespace
+}  // namespace lamina::LAMINA_ISA

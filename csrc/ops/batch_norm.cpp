@@ -1,0 +1,99 @@
+#include "ops/batch_norm.h"
+
+#include <cmath>
+
+#include "cpu/memory.h"
+#include "ops/pieces.h"
+
+namespace lamina::ops {
+namespace {
+
+// 256 rows bound the error of one chain of additions, as in a product.
+Pieces row_pieces(int64_t rows) { return {rows, 256}; }
+
+}  // namespace
+
+int64_t BatchNorm::row_tiles(int64_t rows) const { return row_pieces(rows).count(); }
+
+int64_t BatchNorm::partial_floats(int64_t rows) const {
+  return checked_product({2, row_pieces(rows).count(), cols});
+}
+
+void BatchNorm::sum(const Kernels& kernels, float* partial, const float* x, int64_t rows,
+                    int64_t tile) const {
+  const Pieces pieces = row_pieces(rows);
+  kernels.column_sums(partial + tile * cols, x + pieces.begin(tile) * cols, pieces.length(tile),
+                      cols);
+}
+
+void BatchNorm::mean(const Kernels& kernels, float* mean, const float* partial,
+                     int64_t rows) const {
+  add_partials(kernels, mean, partial, row_tiles(rows), cols, 0, cols);
+  for (int64_t j = 0; j < cols; ++j) mean[j] /= static_cast<float>(rows);
+}
+
+void BatchNorm::squares(const Kernels& kernels, float* partial, const float* x, const float* mean,
+                        int64_t rows, int64_t tile) const {
+  const Pieces pieces = row_pieces(rows);
+  kernels.column_squares(partial + tile * cols, x + pieces.begin(tile) * cols, mean,
+                         pieces.length(tile), cols);
+}
+
+void BatchNorm::variance(const Kernels& kernels, float* variance, const float* partial,
+                         int64_t rows) const {
+  mean(kernels, variance, partial, rows);
+}
+
+void BatchNorm::scales(float* rstd, float* scale, const float* gamma, const float* variance) const {
+  for (int64_t j = 0; j < cols; ++j) {
+    rstd[j] = 1.0f / std::sqrt(variance[j] + epsilon);
+    scale[j] = gamma == nullptr ? rstd[j] : gamma[j] * rstd[j];
+  }
+}
+
+void BatchNorm::update_moving(float* moving, const float* batch, double momentum) const {
+  const float keep = static_cast<float>(momentum), take = static_cast<float>(1.0 - momentum);
+  for (int64_t j = 0; j < cols; ++j) moving[j] = moving[j] * keep + batch[j] * take;
+}
+
+void BatchNorm::apply(const Kernels& kernels, float* y, const float* x, const float* mean,
+                      const float* scale, const float* beta, int64_t rows, int64_t tile) const {
+  const Pieces pieces = row_pieces(rows);
+  const int64_t at = pieces.begin(tile) * cols;
+  kernels.normalize(y + at, x + at, mean, scale, beta, pieces.length(tile), cols);
+}
+
+// The partial sums along x stand before the plain ones.
+void BatchNorm::sums(const Kernels& kernels, float* partial, const float* dy, const float* x,
+                     const float* mean, const float* rstd, int64_t rows, int64_t tile) const {
+  const Pieces pieces = row_pieces(rows);
+  const int64_t at = pieces.begin(tile) * cols;
+  float* plain = partial + pieces.count() * cols;
+  kernels.normalize_sums(partial + tile * cols, plain + tile * cols, dy + at, x + at, mean, rstd,
+                         pieces.length(tile), cols);
+}
+
+// dx = gamma * rstd * (dy - dbeta / rows - (x - mean) * rstd * dgamma / rows)
+void BatchNorm::coefficients(const Kernels& kernels, float* dgamma, float* dbeta, float* a,
+                             float* b, float* c, const float* partial, const float* gamma,
+                             const float* rstd, int64_t rows, bool batch_statistics) const {
+  const int64_t count = row_tiles(rows);
+  add_partials(kernels, dgamma, partial, count, cols, 0, cols);
+  add_partials(kernels, dbeta, partial + count * cols, count, cols, 0, cols);
+  const float share = batch_statistics ? -1.0f / static_cast<float>(rows) : 0.0f;
+  for (int64_t j = 0; j < cols; ++j) {
+    a[j] = gamma == nullptr ? rstd[j] : gamma[j] * rstd[j];
+    b[j] = batch_statistics ? a[j] * rstd[j] * dgamma[j] * share : 0.0f;
+    c[j] = batch_statistics ? a[j] * dbeta[j] * share : 0.0f;
+  }
+}
+
+void BatchNorm::input(const Kernels& kernels, float* dx, const float* dy, const float* x,
+                      const float* mean, const float* a, const float* b, const float* c,
+                      int64_t rows, int64_t tile) const {
+  const Pieces pieces = row_pieces(rows);
+  const int64_t at = pieces.begin(tile) * cols;
+  kernels.normalize_backward(dx + at, dy + at, x + at, mean, a, b, c, pieces.length(tile), cols);
+}
+
+}  // namespace lamina::ops

@@ -1,0 +1,52 @@
+// Cutting a range into fixed pieces: tiles of a loop, or partial sums that are added up afterwards.
+// Where the cuts lie follows from the sizes alone, never from the number of threads.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/kernels.h"
+
+namespace lamina::ops {
+
+struct Pieces {
+  int64_t total, size;
+
+  int64_t count() const { return (total + size - 1) / size; }
+  int64_t begin(int64_t piece) const { return piece * size; }
+  int64_t end(int64_t piece) const { return std::min(begin(piece) + size, total); }
+  int64_t length(int64_t piece) const { return end(piece) - begin(piece); }
+};
+
+// Pieces of at least `least`, and at most `most` of them.
+inline Pieces pieces_of(int64_t total, int64_t least, int64_t most) {
+  return {total, std::max({int64_t{1}, least, (total + most - 1) / most})};
+}
+
+// About ten microseconds of a cheap elementwise kernel; a multiple of the 64 elements that a block
+// of random numbers spans.
+constexpr int64_t kElementTile = 16384;
+
+inline Pieces element_tiles(int64_t n) { return {n, kElementTile}; }
+inline Pieces row_tiles(int64_t rows, int64_t cols) {
+  return {rows, std::max<int64_t>(1, kElementTile / std::max<int64_t>(1, cols))};
+}
+
+// out[begin .. end) = the sum over s, in order, of partial[s * n + begin .. end). At least one
+// partial sum, or zeros.
+inline void add_partials(const Kernels& kernels, float* out, const float* partial, int64_t count,
+                         int64_t n, int64_t begin, int64_t end) {
+  const int64_t length = end - begin;
+  if (length <= 0) return;
+  if (count == 0) {
+    std::fill_n(out + begin, length, 0.0f);
+    return;
+  }
+  std::memcpy(out + begin, partial + begin, static_cast<size_t>(length) * sizeof(float));
+  for (int64_t s = 1; s < count; ++s) {
+    kernels.accumulate(out + begin, partial + s * n + begin, length);
+  }
+}
+
+}  // namespace lamina::ops

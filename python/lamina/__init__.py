@@ -1,0 +1,89 @@
+"""Fast deep learning on the CPU: C++ kernels under a Keras-shaped Sequential API.
+
+    import lamina as la
+
+    model = la.Sequential([
+        la.layers.Flatten(input_shape=(28, 28)),
+        la.layers.Dense(128, activation="relu"),
+        la.layers.Dropout(0.2),
+        la.layers.Dense(10, activation="softmax"),
+    ])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(x / 255.0, y, epochs=5)
+
+`import lamina as keras` runs Keras scripts that keep to what is here. `lamina.kernels` has each
+kernel alone, on NumPy arrays; `lamina.reference` the same in plain NumPy; `lamina.datasets` data.
+These three are imported when they are first used.
+"""
+
+from . import (
+    activations,
+    backend,
+    callbacks,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    optimizers,
+    utils,
+)
+from ._core import __version__, get_num_threads, set_num_threads
+from .layers import Input, Layer
+from .models import Sequential
+
+__all__ = [
+    "Input",
+    "Layer",
+    "Sequential",
+    "__version__",
+    "activations",
+    "backend",
+    "callbacks",
+    "datasets",
+    "get_num_threads",
+    "initializers",
+    "kernels",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "optimizers",
+    "reference",
+    "set_num_threads",
+    "show_config",
+    "utils",
+]
+
+_LAZY = ("datasets", "kernels", "reference")
+
+
+def show_config(mode: str = "stdout") -> dict | None:
+    """What was built, which instruction set was picked, and how many threads there are.
+
+    mode: "stdout" prints it, "dicts" returns it.
+    """
+    from . import _core
+
+    config = _core.show_config()
+    if mode == "dicts":
+        return config
+    if mode != "stdout":
+        raise ValueError(f"mode must be 'stdout' or 'dicts', got {mode!r}")
+    width = max(map(len, config))
+    for name, value in config.items():
+        text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+        print(f"{name:{width}}  {text}")
+    return None
+
+
+def __getattr__(name):
+    if name in _LAZY:
+        import importlib
+
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *_LAZY})

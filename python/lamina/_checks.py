@@ -1,0 +1,77 @@
+"""Checks of single arguments, shared by the whole package: they return the value or raise.
+
+TypeError for a wrong type, ValueError for a wrong value; `who` begins the message, as in
+"Dense 'dense': units must be ...".
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+
+
+def integer(who: str, value, minimum: int | None = None) -> int:
+    """`value` as an int; bool and float are wrong types."""
+    if isinstance(value, bool):
+        raise TypeError(f"{who} must be an integer, got {value!r}")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{who} must be an integer, got {value!r}") from None
+    if minimum is not None and number < minimum:
+        raise ValueError(f"{who} must be at least {minimum}, got {number}")
+    return number
+
+
+def number(who: str, value, low: float = -math.inf, high: float = math.inf) -> float:
+    """`value` as a finite float in [low, high]."""
+    if isinstance(value, (str, bytes, bool)):
+        raise TypeError(f"{who} must be a number, got {value!r}")
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{who} must be a number, got {value!r}") from None
+    if not math.isfinite(result) or not low <= result <= high:
+        if low == -math.inf and high == math.inf:
+            expected = "finite"
+        elif high == math.inf:
+            expected = f"finite and at least {low:g}"
+        else:
+            expected = f"between {low:g} and {high:g}"
+        raise ValueError(f"{who} must be {expected}, got {value!r}")
+    return result
+
+
+def pair(who: str, value) -> tuple[int, int]:
+    """An integer of at least 1, or two of them."""
+    if isinstance(value, (tuple, list)):
+        if len(value) != 2:
+            raise ValueError(f"{who} must be an integer or a pair of integers, got {value!r}")
+        return (integer(who, value[0], 1), integer(who, value[1], 1))
+    one = integer(who, value, 1)
+    return (one, one)
+
+
+def choice(who: str, value, choices) -> str:
+    """One of the strings in `choices`; upper case is accepted, as in padding="SAME"."""
+    if not isinstance(value, str):
+        raise TypeError(f"{who} must be a string, got {value!r}")
+    if value.lower() not in choices:
+        raise ValueError(f"{who} must be one of {', '.join(choices)}; got {value!r}")
+    return value.lower()
+
+
+def shape(who: str, value) -> tuple[int, ...]:
+    """A shape without the batch axis: every size known and at least 1."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise ValueError(f"{who} must be a tuple, got {value}; write ({value},)")
+    if not isinstance(value, (tuple, list)):
+        raise TypeError(f"{who} must be a tuple of integers, got {value!r}")
+    if any(size is None for size in value):
+        raise ValueError(f"{who} must have only known sizes, got {tuple(value)}")
+    return tuple(integer(who, size, 1) for size in value)
+
+
+def unknown(who: str, value, known) -> ValueError:
+    """The error for a name that is none of `known`."""
+    return ValueError(f"{who} {value!r} is not known; there are: {', '.join(sorted(known))}")

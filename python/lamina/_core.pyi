@@ -1,0 +1,168 @@
+"""The C++ core, as Python sees it. `lamina` wraps all of it; this file is its contract."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+
+__version__: str
+isa: str
+
+def show_config() -> dict[str, Any]: ...
+def set_num_threads(n: int) -> None: ...
+def get_num_threads() -> int: ...
+
+class Layer:
+    """One layer's computation; made by the functions below, at home in one Network."""
+
+    def output_shape(self, input_shape: Sequence[int]) -> tuple[int, ...]:
+        """Shapes are without the batch axis. ValueError where the input does not fit."""
+
+# activation: linear relu leaky_relu elu sigmoid tanh gelu gelu_tanh softplus softmax log_softmax
+def dense(name: str, units: int, activation: str, alpha: float, use_bias: bool) -> Layer: ...
+def activation(name: str, activation: str, alpha: float) -> Layer: ...
+def dropout(name: str, rate: float) -> Layer: ...
+def flatten(name: str) -> Layer: ...
+def reshape(name: str, shape: Sequence[int]) -> Layer: ...
+def rescaling(name: str, scale: float, offset: float) -> Layer: ...
+def conv2d(
+    name: str,
+    filters: int,
+    kernel_size: tuple[int, int],
+    strides: tuple[int, int],
+    padding: str,
+    dilation: tuple[int, int],
+    activation: str,
+    alpha: float,
+    use_bias: bool,
+) -> Layer: ...
+def max_pooling2d(
+    name: str, pool_size: tuple[int, int], strides: tuple[int, int], padding: str
+) -> Layer: ...
+def average_pooling2d(
+    name: str, pool_size: tuple[int, int], strides: tuple[int, int], padding: str
+) -> Layer: ...
+def global_average_pooling2d(name: str, keepdims: bool) -> Layer: ...
+def batch_normalization(
+    name: str, momentum: float, epsilon: float, center: bool, scale: bool
+) -> Layer: ...
+def embedding(name: str, input_dim: int, output_dim: int) -> Layer: ...
+def host_layer(
+    name: str,
+    output_shape: Callable[[tuple[int, ...]], tuple[int, ...]],
+    forward: Callable[[F32, list[F32], bool], F32],
+    backward: Callable[[F32, F32, list[F32]], tuple[F32, Sequence[F32]]],
+    parameters: Sequence[tuple[str, tuple[int, ...]]],
+) -> Layer:
+    """A layer in NumPy. forward(x, weights, training) -> y; backward(dy, x, weights) ->
+    (dx, [dw, ...]). Arrays are views that are valid during the call only; x and weights are
+    read-only."""
+
+class Param:
+    layer: int  # index among the network's layers
+    name: str  # kernel, bias, gamma, beta, moving_mean, moving_variance, embeddings, ...
+    shape: tuple[int, ...]
+    trainable: bool  # False for moving statistics, whatever the layer says
+
+class Network:
+    """Layers chained over flat buffers of parameters (zeros at first)."""
+
+    def __init__(self, input_shape: Sequence[int], layers: Sequence[Layer]) -> None: ...
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    output_shapes: list[tuple[int, ...]]  # one a layer
+    params: list[Param]
+    weights: list[F32]  # one writeable view a param; keeps the network alive
+    flat: F32  # all parameters, one view
+    gradients: list[F32]  # read-only; of the last training step
+    def set_trainable(self, layer: int, trainable: bool) -> None:
+        """Runners made later respect it; batch normalisation of a frozen layer runs in inference
+        mode, as Keras has it."""
+
+class Loss:
+    """kind: sparse_categorical_crossentropy categorical_crossentropy binary_crossentropy
+    mean_squared_error mean_absolute_error."""
+
+    def __init__(self, kind: str, from_logits: bool = False, label_smoothing: float = 0.0): ...
+
+def host_loss(
+    forward: Callable[[F32, F32], F32], backward: Callable[[F32, F32], F32]
+) -> Loss:
+    """forward(y_true, y_pred) -> one value a row; backward(y_true, y_pred) -> the gradient of
+    their sum with respect to y_pred."""
+
+class Metric:
+    """kind: sparse_categorical_accuracy categorical_accuracy binary_accuracy, or any of the
+    losses' kinds, or host with forward(y_true, y_pred) -> one value a row."""
+
+    def __init__(
+        self,
+        kind: str,
+        weighted: bool = False,
+        threshold: float = 0.5,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        forward: Callable[[F32, F32], F32] | None = None,
+    ) -> None: ...
+
+class Optimizer:
+    """kind: sgd (momentum, nesterov) or adam (beta_1, beta_2, epsilon). Keeps its slots."""
+
+    def __init__(
+        self,
+        kind: str,
+        learning_rate: float,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+    ) -> None: ...
+    learning_rate: float  # may be set between any two calls of Runner.run
+    iterations: int
+    def build(self, network: Network) -> None:
+        """Zeroes the slots, one flat buffer each as long as Network.flat."""
+    slots: dict[str, F32]  # writeable views: {"momentum": ...} or {"m": ..., "v": ...}
+
+class Runner:
+    """A network made into a program for one mode: "train", "test" or "predict"."""
+
+    def __init__(
+        self,
+        network: Network,
+        mode: str,
+        batch_size: int,
+        loss: Loss | None = None,
+        metrics: Sequence[Metric] = (),
+        optimizer: Optimizer | None = None,
+        seed: int = 0,
+    ) -> None: ...
+    batch_size: int  # rows the buffers hold
+    arena_bytes: int
+    workers: int  # threads that the last run() or predict() used
+    def start(
+        self,
+        x: NDArray[Any],
+        y: NDArray[Any] | None,
+        sample_weight: F32 | None,
+        order: NDArray[np.int64] | None,
+        batch_size: int,
+    ) -> None:
+        """Binds one pass over the data. x: (n, *input_shape), any real dtype, rows contiguous.
+        y: int32 C-contiguous (n, *output_shape[:-1]) where the loss is sparse, else (n,
+        *output_shape), any real dtype, rows contiguous. sample_weight: (n,). order: the rows to
+        visit (all, in their order, if None). batch_size <= Runner.batch_size."""
+    def run(self, batches: int, seconds: float) -> int:
+        """Runs up to `batches` batches, or until `seconds` have passed (at least one batch), with
+        the GIL released; returns how many it ran, 0 at the end of the data. KeyboardInterrupt and
+        exceptions of host layers come out of here, the current batch left out."""
+    def results(self) -> list[float]:
+        """Means since reset(): [loss, *metrics]."""
+    def last_results(self) -> list[float]:
+        """The same of the last batch alone."""
+    def reset(self) -> None: ...
+    def predict(self, x: NDArray[Any], out: F32, training: bool = False) -> None:
+        """Only in mode "predict": out is (n, *output_shape), float32, C-contiguous."""

@@ -1,0 +1,127 @@
+"""Activation functions: as NumPy functions to call, and as names for the layers.
+
+Each takes anything that converts to a float32 array and returns a new float32 array of the same
+shape. A layer takes one of these functions, or its name; a function of your own is a layer of its
+own (`layers.Layer`), because it needs its gradient too.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import _checks
+
+
+def _kernels():
+    from . import kernels
+
+    return kernels
+
+
+def linear(x) -> np.ndarray:
+    """x."""
+    return np.array(x, np.float32)
+
+
+def relu(x) -> np.ndarray:
+    """max(x, 0)."""
+    return _kernels().relu_forward(x)
+
+
+def leaky_relu(x, negative_slope=0.2) -> np.ndarray:
+    """x where x > 0, else negative_slope * x."""
+    return _kernels().leaky_relu_forward(x, negative_slope)
+
+
+def elu(x, alpha=1.0) -> np.ndarray:
+    """x where x > 0, else alpha * (exp(x) - 1) (Clevert et al., 2015)."""
+    return _kernels().elu_forward(x, alpha)
+
+
+def sigmoid(x) -> np.ndarray:
+    """1 / (1 + exp(-x))."""
+    return _kernels().sigmoid_forward(x)
+
+
+def tanh(x) -> np.ndarray:
+    """tanh(x)."""
+    return _kernels().tanh_forward(x)
+
+
+def softplus(x) -> np.ndarray:
+    """log(1 + exp(x))."""
+    return _kernels().softplus_forward(x)
+
+
+def gelu(x, approximate=False) -> np.ndarray:
+    """x Phi(x), Phi of N(0, 1) (Hendrycks and Gimpel, 2016); approximate: the form with tanh."""
+    return _kernels().gelu_forward(x, approximate)
+
+
+def softmax(x, axis=-1) -> np.ndarray:
+    """exp(x) / sum of exp(x) along `axis`."""
+    return _along(_kernels().softmax_forward, x, axis)
+
+
+def log_softmax(x, axis=-1) -> np.ndarray:
+    """x - log(sum of exp(x)) along `axis`."""
+    return _along(_kernels().log_softmax_forward, x, axis)
+
+
+def _along(function, x, axis):
+    x = np.asarray(x)
+    if x.ndim == 0:
+        raise ValueError("softmax needs an array with at least one axis, got a number")
+    return np.moveaxis(function(np.moveaxis(x, axis, -1)), -1, axis)
+
+
+_BY_NAME = {
+    "linear": linear,
+    "relu": relu,
+    "leaky_relu": leaky_relu,
+    "elu": elu,
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "softplus": softplus,
+    "gelu": gelu,
+    "softmax": softmax,
+    "log_softmax": log_softmax,
+}
+_NAME_OF = {function: name for name, function in _BY_NAME.items()}
+# What the core calls `alpha`, where the function is asked for by name.
+_ALPHA = {"leaky_relu": 0.2, "elu": 1.0}
+
+
+def get(identifier):
+    """The function of this name; None means linear. ValueError for an unknown name."""
+    if identifier is None:
+        return linear
+    if isinstance(identifier, str):
+        if identifier.lower() not in _BY_NAME:
+            raise _checks.unknown("activation", identifier, _BY_NAME)
+        return _BY_NAME[identifier.lower()]
+    if callable(identifier):
+        return identifier
+    raise TypeError(f"an activation must be a name, got {type(identifier).__name__}")
+
+
+def serialize(function) -> str:
+    """The name of one of this module's functions."""
+    return _NAME_OF[function]
+
+
+def for_layer(identifier, who: str):
+    """`get`, and in addition only what a layer can compute and differentiate."""
+    function = get(identifier)
+    if function not in _NAME_OF:
+        raise ValueError(
+            f"{who}: activation must be one of {', '.join(sorted(_BY_NAME))}, got {identifier!r}; "
+            "a function of your own is a layer of its own: subclass lamina.layers.Layer"
+        )
+    return function
+
+
+def core_name(function) -> tuple[str, float]:
+    """What the core calls it, and its alpha."""
+    name = _NAME_OF[function]
+    return name, _ALPHA.get(name, 0.0)

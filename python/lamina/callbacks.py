@@ -1,0 +1,282 @@
+"""Callbacks: code of yours that runs at certain moments of fit, evaluate and predict.
+
+Hooks of batches cost speed: a model whose callbacks override one of them is driven batch by batch,
+otherwise in stretches of 50 ms.
+"""
+
+from __future__ import annotations
+
+import math
+
+
+class Callback:
+    """Base class; override what you need. `self.model` and `self.params` are there in every hook.
+
+    `logs` is a dict of floats: the running means for a batch, the epoch's values (with val_...)
+    for an epoch. Setting `self.model.stop_training = True` ends fit after the batch or epoch.
+    """
+
+    def __init__(self) -> None:
+        self.params: dict | None = None
+        self._model = None
+
+    @property
+    def model(self):
+        return self._model
+
+    def set_params(self, params: dict) -> None:
+        self.params = params
+
+    def set_model(self, model) -> None:
+        self._model = model
+
+    def on_train_begin(self, logs=None) -> None:
+        """At the start of fit."""
+
+    def on_train_end(self, logs=None) -> None:
+        """At the end of fit; logs are those of the last epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None) -> None:
+        """Before an epoch, counted from 0."""
+
+    def on_epoch_end(self, epoch, logs=None) -> None:
+        """After an epoch and its validation."""
+
+    def on_batch_begin(self, batch, logs=None) -> None:
+        """Short for on_train_batch_begin."""
+
+    def on_batch_end(self, batch, logs=None) -> None:
+        """Short for on_train_batch_end."""
+
+    def on_train_batch_begin(self, batch, logs=None) -> None:
+        """Before a batch of fit, counted from 0 in its epoch."""
+        self.on_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch, logs=None) -> None:
+        """After a batch of fit."""
+        self.on_batch_end(batch, logs)
+
+    def on_test_begin(self, logs=None) -> None:
+        """At the start of evaluate, and of the validation in fit."""
+
+    def on_test_end(self, logs=None) -> None:
+        """At their end."""
+
+    def on_test_batch_begin(self, batch, logs=None) -> None:
+        """Before a batch of evaluate or of the validation."""
+
+    def on_test_batch_end(self, batch, logs=None) -> None:
+        """After it."""
+
+    def on_predict_begin(self, logs=None) -> None:
+        """At the start of predict."""
+
+    def on_predict_end(self, logs=None) -> None:
+        """At its end."""
+
+    def on_predict_batch_begin(self, batch, logs=None) -> None:
+        """Before a batch of predict."""
+
+    def on_predict_batch_end(self, batch, logs=None) -> None:
+        """After it; logs holds its "outputs"."""
+
+
+class CallbackList(Callback):
+    """Calls each of its callbacks in turn."""
+
+    def __init__(self, callbacks=None, model=None, params=None) -> None:
+        super().__init__()
+        if callbacks is None:
+            callbacks = []
+        elif isinstance(callbacks, (Callback, type)) or not hasattr(callbacks, "__iter__"):
+            callbacks = [callbacks]
+        self.callbacks = list(callbacks)
+        for callback in self.callbacks:
+            if not isinstance(callback, Callback):
+                raise TypeError(
+                    f"callbacks must be instances of lamina.callbacks.Callback, got {callback!r}"
+                )
+        if model is not None:
+            self.set_model(model)
+        if params is not None:
+            self.set_params(params)
+
+    def append(self, callback: Callback) -> None:
+        self.callbacks.append(callback)
+
+    def set_params(self, params) -> None:
+        super().set_params(params)
+        for callback in self.callbacks:
+            callback.set_params(params)
+
+    def set_model(self, model) -> None:
+        super().set_model(model)
+        for callback in self.callbacks:
+            callback.set_model(model)
+
+    def overrides(self, mode: str) -> bool:
+        """Whether any callback wants to hear of the single batches of "train", "test", "predict"."""
+        names = [f"on_{mode}_batch_begin", f"on_{mode}_batch_end"]
+        if mode == "train":
+            names += ["on_batch_begin", "on_batch_end"]
+        return any(_overrides(callback, name) for callback in self.callbacks for name in names)
+
+
+def _overrides(callback, name) -> bool:
+    if isinstance(callback, CallbackList):
+        return any(_overrides(inner, name) for inner in callback.callbacks)
+    method = getattr(callback, name)
+    return getattr(method, "__func__", method) is not getattr(Callback, name)
+
+
+def _forward(name):
+    def hook(self, *args, **kwargs):
+        for callback in self.callbacks:
+            getattr(callback, name)(*args, **kwargs)
+
+    hook.__name__ = name
+    return hook
+
+
+for _name in [name for name in vars(Callback) if name.startswith("on_")]:
+    setattr(CallbackList, _name, _forward(_name))
+del _name
+
+
+class History(Callback):
+    """What fit returns: `history`, a dict {name: [value of each epoch]}, and `epoch`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history: dict[str, list[float]] = {}
+        self.epoch: list[int] = []
+
+    def on_train_begin(self, logs=None) -> None:
+        self.history = {}
+        self.epoch = []
+
+    def on_epoch_end(self, epoch, logs=None) -> None:
+        self.epoch.append(epoch)
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(value)
+        self.history = dict(sorted(self.history.items()))
+
+
+class LambdaCallback(Callback):
+    """A callback of functions: LambdaCallback(on_epoch_end=lambda epoch, logs: ...).
+
+    Takes on_epoch_begin, on_epoch_end, on_train_begin, on_train_end, on_train_batch_begin,
+    on_train_batch_end, and as further keywords all other hooks of Callback.
+    """
+
+    def __init__(
+        self,
+        on_epoch_begin=None,
+        on_epoch_end=None,
+        on_train_begin=None,
+        on_train_end=None,
+        on_train_batch_begin=None,
+        on_train_batch_end=None,
+        **others,
+    ) -> None:
+        super().__init__()
+        hooks = {
+            "on_epoch_begin": on_epoch_begin,
+            "on_epoch_end": on_epoch_end,
+            "on_train_begin": on_train_begin,
+            "on_train_end": on_train_end,
+            "on_train_batch_begin": on_train_batch_begin,
+            "on_train_batch_end": on_train_batch_end,
+            **others,
+        }
+        for name, function in hooks.items():
+            if not (name.startswith("on_") and hasattr(Callback, name)):
+                raise TypeError(f"LambdaCallback got an unexpected keyword argument {name!r}")
+            if function is None:
+                continue
+            if not callable(function):
+                raise TypeError(f"LambdaCallback: {name} must be a function, got {function!r}")
+            setattr(self, name, function)
+
+
+class EarlyStopping(Callback):
+    """Ends fit when `monitor` has not become better by `min_delta` for `patience` epochs.
+
+    mode: "min", "max", or "auto", which is "max" for names with "acc" in them. baseline: what must
+    be beaten at all. restore_best_weights: at the end of fit, whether or not it was stopped, the
+    weights are those of the best epoch. start_from_epoch: epochs before it do not count.
+    """
+
+    def __init__(
+        self,
+        monitor="val_loss",
+        min_delta=0,
+        patience=0,
+        verbose=0,
+        mode="auto",
+        baseline=None,
+        restore_best_weights=False,
+        start_from_epoch=0,
+    ) -> None:
+        super().__init__()
+        from . import _checks
+
+        self.monitor = monitor
+        self.min_delta = abs(_checks.number("EarlyStopping: min_delta", min_delta))
+        self.patience = _checks.integer("EarlyStopping: patience", patience, 0)
+        self.verbose = verbose
+        self.mode = _checks.choice("EarlyStopping: mode", mode, ("auto", "min", "max"))
+        self.baseline = baseline
+        self.restore_best_weights = bool(restore_best_weights)
+        self.start_from_epoch = start_from_epoch
+        rises = self.mode == "max" or (self.mode == "auto" and "acc" in monitor)
+        self._sign = 1.0 if rises else -1.0
+        self._reset()
+
+    def _reset(self) -> None:
+        self.wait = 0
+        self.stopped_epoch = 0
+        self.best: float | None = None
+        self.best_epoch = 0
+        self.best_weights: list | None = None
+
+    def on_train_begin(self, logs=None) -> None:
+        self._reset()
+
+    def on_epoch_end(self, epoch, logs=None) -> None:
+        logs = logs or {}
+        if epoch < self.start_from_epoch:
+            return
+        if self.monitor not in logs:
+            import warnings
+
+            warnings.warn(
+                f"EarlyStopping: there is no {self.monitor!r}; there are: {', '.join(logs)}",
+                stacklevel=2,
+            )
+            return
+        value = logs[self.monitor]
+        if self._better(value, self.best):
+            self.best, self.best_epoch = value, epoch
+            if self.restore_best_weights:
+                self.best_weights = self.model.get_weights()
+            if self._better(value, self.baseline):
+                self.wait = 0
+                return
+        self.wait += 1
+        if self.wait >= self.patience and epoch > 0:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+
+    def on_train_end(self, logs=None) -> None:
+        if self.stopped_epoch and self.verbose:
+            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+        if self.best_weights is not None:
+            self.model.set_weights(self.best_weights)
+            if self.verbose:
+                print(f"Restoring the weights of the best epoch, {self.best_epoch + 1}")
+
+    def _better(self, value, than) -> bool:
+        if math.isnan(value):
+            return False
+        return than is None or self._sign * (value - than) - self.min_delta > 0

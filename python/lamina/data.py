@@ -1,0 +1,242 @@
+"""Checks of x, y and sample weights, and their conversion to what the core takes.
+
+Nothing is copied that the core can read where it lies: real numbers of native byte order whose
+rows are contiguous, the first axis with any stride. Labels become int32. Every error names the
+argument, what was expected, what came and, where that is known, what to do.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+# What the core gathers from; anything else is converted to float32.
+_NATIVE = frozenset(np.dtype(code) for code in "f4 f8 f2 u1 i1 u2 i2 u4 i4 u8 i8 ?".split())
+_CHUNK = 1 << 20  # elements looked at at once: bounds the temporaries of checks
+
+
+def as_array(value, what: str) -> np.ndarray:
+    """`value` as an array of real numbers; TypeError for anything else."""
+    if isinstance(value, np.ndarray):
+        array = np.asarray(value)  # subclasses drop their extras
+    elif isinstance(value, dict):
+        raise TypeError(f"{what} must be an array, got a dict: a model has one input and one output")
+    else:
+        try:
+            array = np.asarray(value)
+        except ValueError as error:
+            raise ValueError(f"{what} cannot be made an array: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{what} must hold real numbers, got an array of type {array.dtype}")
+    return array
+
+
+def as_rows(array: np.ndarray) -> np.ndarray:
+    """The same numbers, a copy only if the core cannot read them in place."""
+    if array.dtype not in _NATIVE or not array.dtype.isnative or not array.flags.aligned:
+        return np.ascontiguousarray(array, np.float32)
+    if array.ndim and len(array) and not array[0].flags.c_contiguous:
+        return np.ascontiguousarray(array)
+    return array
+
+
+# ---- x ------------------------------------------------------------------------------------------
+
+
+def infer_input_shape(x: np.ndarray) -> tuple[int, ...]:
+    """The shape of a row, for a model that does not know it yet; (n,) is n rows of one number."""
+    return x.shape[1:] if x.ndim > 1 else (1,)
+
+
+def prepare_x(x, input_shape, first_layer: str, what: str = "x") -> np.ndarray:
+    """Rows of exactly `input_shape`. An axis of size 1 at the end is added or dropped to fit."""
+    x = as_array(x, what)
+    expected = tuple(input_shape)
+    if x.ndim == 0:
+        raise ValueError(f"{what} must have a batch axis, got a single number")
+    if x.shape[1:] != expected:
+        if (*x.shape[1:], 1) == expected:
+            x = x[..., np.newaxis]
+        elif x.shape[1:] == (*expected, 1):
+            x = x[..., 0]
+        else:
+            raise ValueError(_wrong_shape(x, expected, first_layer))
+    return as_rows(x)
+
+
+def _wrong_shape(x, expected, first_layer) -> str:
+    row = x.shape[1:]
+    message = (
+        f"{first_layer} expects inputs of shape {batch_text(expected)}, got {shape_text(x.shape)}"
+    )
+    if x.shape == expected:
+        return message + "; add the batch axis: x[np.newaxis]"
+    if math.prod(row) == math.prod(expected):
+        if len(expected) == 1:
+            return message + "; add Flatten() before it"
+        if len(row) == 1:
+            return message + f"; reshape x to {shape_text((-1, *expected))}"
+    return message
+
+
+def batch_text(shape) -> str:
+    return f"(batch, {', '.join(map(str, shape))})" if shape else "(batch,)"
+
+
+def shape_text(shape) -> str:
+    return f"({shape[0]},)" if len(shape) == 1 else f"({', '.join(map(str, shape))})"
+
+
+def check_indices(x: np.ndarray, size: int, layer: str) -> None:
+    """For an Embedding at the model's front: whole numbers in [0, size), or ValueError."""
+    if not x.size:
+        return
+    wrong = _first(x, lambda part: ~((part >= 0) & (part < size)))
+    if wrong is None and x.dtype.kind == "f":
+        wrong = _first(x, lambda part: part != np.floor(part))
+    if wrong is not None:
+        place = ", ".join(map(str, wrong))
+        raise ValueError(
+            f"{layer} takes whole numbers from 0 to {size - 1}, got {x[wrong]} at x[{place}]"
+        )
+
+
+def _first(array: np.ndarray, test):
+    """The index of the first element for which the vectorised `test` holds, or None."""
+    if array.ndim == 0 or not array.size:
+        return None
+    step = max(1, _CHUNK // max(1, array.size // len(array)))
+    for begin in range(0, len(array), step):
+        found = test(array[begin : begin + step])
+        if found.any():
+            place = np.unravel_index(int(found.argmax()), found.shape)
+            return (begin + int(place[0]), *map(int, place[1:]))
+    return None
+
+
+# ---- y ------------------------------------------------------------------------------------------
+
+
+def class_numbers(y, classes: int, what: str) -> np.ndarray:
+    """`y` as int32 class numbers. ValueError for NaN, fractions, and what is not in [0, classes)."""
+    y = as_array(y, what)
+    wrong = _first(y, lambda part: ~((part >= 0) & (part < classes)))
+    if wrong is None and y.dtype.kind == "f":
+        wrong = _first(y, lambda part: part != np.floor(part))
+    if wrong is not None:
+        value, place = y[wrong], ", ".join(map(str, wrong))
+        hint = ""
+        if classes == 1:
+            hint = "; for a model with one output use loss='binary_crossentropy'"
+        elif value == classes:
+            hint = f"; labels count from 0, so {classes + 1} classes need {classes + 1} outputs"
+        raise ValueError(
+            f"{what} must hold class numbers from 0 to {classes - 1}, the model has {classes} "
+            f"outputs; got {value} at {what}[{place}]{hint}"
+        )
+    return np.ascontiguousarray(y, np.int32)
+
+
+def prepare_y(y, rows: int, output_shape, sparse: bool, loss_name: str, what="y") -> np.ndarray:
+    """Targets as the core takes them: int32 class numbers, or numbers in the output's shape."""
+    y = as_array(y, what)
+    if y.ndim == 0:
+        raise ValueError(f"{what} must have a batch axis, got a single number")
+    if len(y) != rows:
+        raise ValueError(_cardinality(what, rows, len(y)))
+    output_shape = tuple(output_shape)
+    expected = output_shape[:-1] if sparse else output_shape
+    if y.shape[1:] != expected:
+        if y.shape[1:] == (*expected, 1):
+            y = y[..., 0]
+        elif (*y.shape[1:], 1) == expected:
+            y = y[..., np.newaxis]
+        else:
+            raise ValueError(_wrong_targets(y, expected, output_shape, sparse, loss_name, what))
+    if sparse:
+        return class_numbers(y, output_shape[-1] if output_shape else 1, what)
+    if y.dtype.kind == "f":
+        wrong = _first(y, lambda part: ~np.isfinite(part))
+        if wrong is not None:
+            place = ", ".join(map(str, wrong))
+            raise ValueError(f"{what} must be finite, got {y[wrong]} at {what}[{place}]")
+    return as_rows(y)
+
+
+def _wrong_targets(y, expected, output_shape, sparse, loss_name, what) -> str:
+    message = (
+        f"{what} must have shape {batch_text(expected)} for loss '{loss_name}' and a model with "
+        f"outputs of shape {batch_text(output_shape)}, got {shape_text(y.shape)}"
+    )
+    if sparse and y.shape[1:] == output_shape:
+        return message + "; for one-hot targets use loss='categorical_crossentropy'"
+    if not sparse and (*y.shape[1:], 1) == (*output_shape[:-1], 1) and y.dtype.kind in "iu":
+        return message + (
+            "; for class numbers use loss='sparse_categorical_crossentropy', or "
+            "utils.to_categorical(y)"
+        )
+    return message
+
+
+def _cardinality(what, rows, got) -> str:
+    return (
+        f"Data cardinality is ambiguous: x has {rows} rows and {what} has {got}; "
+        "they must have the same number of rows"
+    )
+
+
+# ---- weights ------------------------------------------------------------------------------------
+
+
+def prepare_weights(sample_weight, rows: int, what="sample_weight") -> np.ndarray | None:
+    """One finite float32 a row."""
+    if sample_weight is None:
+        return None
+    weight = as_array(sample_weight, what)
+    if weight.shape == (rows, 1):
+        weight = weight[:, 0]
+    if weight.ndim != 1:
+        raise ValueError(f"{what} must have shape ({rows},), got {shape_text(weight.shape)}")
+    if len(weight) != rows:
+        raise ValueError(_cardinality(what, rows, len(weight)))
+    weight = np.ascontiguousarray(weight, np.float32)
+    wrong = _first(weight, lambda part: ~np.isfinite(part))
+    if wrong is not None:
+        raise ValueError(f"{what} must be finite, got {weight[wrong]} at {what}[{wrong[0]}]")
+    return weight
+
+
+def check_class_weight(class_weight) -> dict[int, float]:
+    """{class: weight} with int keys and finite float values."""
+    from . import _checks
+
+    if not isinstance(class_weight, dict):
+        raise TypeError(
+            "class_weight must be a dict {class number: weight}, "
+            f"got {type(class_weight).__name__}"
+        )
+    return {
+        _checks.integer("a key of class_weight", key, 0): _checks.number(
+            f"class_weight[{key!r}]", value
+        )
+        for key, value in class_weight.items()
+    }
+
+
+def weights_of_classes(class_weight: dict[int, float], y: np.ndarray) -> np.ndarray:
+    """class_weight for each row of prepared targets: their class number, or the largest entry's.
+
+    A class that the dict does not name weighs 1.
+    """
+    if y.ndim > 2:
+        raise ValueError(
+            f"class_weight takes targets of one class a row, got y of shape {shape_text(y.shape)}"
+        )
+    if y.ndim == 2:
+        y = y.argmax(axis=1) if y.shape[1] > 1 else y[:, 0]
+    classes = np.asarray(y).astype(np.int64)  # of binary targets as floats: 0.0 and 1.0
+    weight = np.ones(len(classes), np.float32)
+    for key, value in class_weight.items():
+        weight[classes == key] = value
+    return weight

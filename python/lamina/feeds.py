@@ -1,0 +1,235 @@
+"""Where batches come from: arrays in memory (`ArrayFeed`) or an iterable of batches (`BatchFeed`).
+
+A feed drives a `Pass`, which is one run over data in one mode with its means. Both feeds look the
+same to the loop in training.py:
+
+    steps            batches in an epoch, None if it shows only at the end
+    begin_epoch()
+    more()           whether there is another batch
+    run(p, limit, seconds) -> batches that were run, 0 at the end of the epoch's data
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from . import _random, data
+
+_END = object()
+
+
+class Pass:
+    """One runner and its means; makes a larger runner when a larger batch comes."""
+
+    def __init__(self, model, mode: str) -> None:
+        self._model = model
+        self._mode = mode
+        self._earlier: list = []  # (rows, sum of weights, results) of runners that were too small
+        self._rows = 0
+        self._weight = 0.0
+        self.runner = None
+
+    def use(self, rows: int):
+        """A runner for batches of up to `rows` rows."""
+        if self.runner is None or self.runner.batch_size < rows:
+            if self.runner is not None and self._rows:
+                self._earlier.append((self._rows, self._weight, self.runner.results()))
+            self.runner = self._model._take_runner(self._mode, rows)
+            self.runner.reset()
+            self._rows, self._weight = 0, 0.0
+        return self.runner
+
+    def saw(self, rows: int, weight: float) -> None:
+        """Only where runners can change in mid-pass: how much stands behind the means."""
+        self._rows += rows
+        self._weight += weight
+
+    def reset(self) -> None:
+        self._earlier.clear()
+        self._rows, self._weight = 0, 0.0
+        if self.runner is not None:
+            self.runner.reset()
+
+    def results(self) -> list[float]:
+        if not self._earlier:
+            return self.runner.results()
+        parts = [*self._earlier, (self._rows, self._weight, self.runner.results())]
+        means = []
+        for i, weighted in enumerate(self._model._result_weighted):
+            sizes = [part[1 if weighted else 0] for part in parts]
+            total = sum(sizes)
+            sums = [size * part[2][i] for size, part in zip(sizes, parts, strict=True)]
+            means.append(sum(sums) / total if total else 0.0)
+        return means
+
+    def close(self) -> None:
+        """Hands the runner back for the next call; not done after an error."""
+        if self.runner is not None:
+            self._model._keep_runner(self._mode, self.runner)
+            self.runner = None
+
+
+class ArrayFeed:
+    """Checked arrays, visited in order or in a new random order every epoch.
+
+    `steps`, where given, may be less or more than the batches in the data: the visit goes on
+    where the last epoch ended, and begins again, newly shuffled, at the end of the data.
+    """
+
+    def __init__(self, x, y, weight, batch_size: int, shuffle=False, steps=None) -> None:
+        self.x, self.y, self.weight = x, y, weight
+        self.rows = len(x)
+        self.batch_size = batch_size
+        self.steps = -(-self.rows // batch_size) if steps is None else steps
+        self._endless = steps is not None
+        self._shuffle = shuffle
+        self._started = False
+        self._left = 0
+
+    def begin_epoch(self) -> None:
+        self._left = self.steps
+        if not self._endless:
+            self._started = False
+
+    def more(self) -> bool:
+        return self._left > 0
+
+    def run(self, p: Pass, limit: int, seconds: float) -> int:
+        if self._left == 0:
+            return 0
+        size = min(self.batch_size, self.rows)
+        runner = p.use(size)
+        if not self._started:
+            self._start(runner, size)
+        done = runner.run(min(limit, self._left), seconds)
+        if done == 0 and self._endless:
+            self._start(runner, size)
+            done = runner.run(min(limit, self._left), seconds)
+        self._left -= done
+        return done
+
+    def _start(self, runner, size) -> None:
+        order = _random.permutation(self.rows, _random.next_seed()) if self._shuffle else None
+        runner.start(self.x, self.y, self.weight, order, size)
+        self._started = True
+
+
+class BatchFeed:
+    """An iterable of batches: (x, y) or (x, y, sample_weight), each checked as it comes.
+
+    What can be iterated anew (it has a length, or iter() of it is not itself) is so every epoch;
+    an iterator goes on where it was.
+    """
+
+    def __init__(self, source, check, steps=None) -> None:
+        self._source = source
+        self._check = check  # (batch) -> x, y, weight, ready for a runner
+        self.steps = steps
+        self._fixed = steps is not None
+        if not self._fixed:
+            try:
+                self.steps = len(source)
+            except TypeError:
+                self.steps = None
+        self._once = hasattr(source, "__next__")
+        self._iterator = None
+        self._peeked = _END
+        self._left: int | None = None
+
+    def peek(self):
+        """The first batch, unchecked, to learn the shapes from; it is run all the same.
+
+        ValueError if there is none.
+        """
+        if self._peeked is _END:
+            self._peeked = self._next()
+        if self._peeked is _END:
+            raise ValueError("x yields no batch")
+        return self._peeked
+
+    def begin_epoch(self) -> None:
+        self._left = self.steps if self._fixed else None
+        if not self._once and not self._fixed and self._peeked is _END:
+            self._iterator = None
+
+    def more(self) -> bool:
+        if self._left == 0:
+            return False
+        if self._peeked is _END:
+            self._peeked = self._next()
+        return self._peeked is not _END
+
+    def run(self, p: Pass, limit: int, seconds: float) -> int:
+        end = time.monotonic() + seconds
+        done = 0
+        while done < limit and self.more():
+            batch, self._peeked = self._peeked, _END
+            x, y, weight = self._check(batch)
+            runner = p.use(len(x))
+            runner.start(x, y, weight, None, len(x))
+            runner.run(1, float("inf"))
+            p.saw(len(x), len(x) if weight is None else float(weight.sum(dtype=np.float64)))
+            done += 1
+            if self._left is not None:
+                self._left -= 1
+            if time.monotonic() >= end:
+                break
+        return done
+
+    def _next(self):
+        if self._iterator is None:
+            self._iterator = iterate(self._source)
+        batch = next(self._iterator, _END)
+        if batch is _END and not self._once and self._fixed:
+            # Fewer batches than steps: once more from the start.
+            self._iterator = iterate(self._source)
+            batch = next(self._iterator, _END)
+        return batch
+
+
+def is_iterable_of_batches(x) -> bool:
+    """Whether x is a generator, a loader or the like rather than an array or a list of numbers."""
+    if isinstance(x, (np.ndarray, list, tuple, dict, str, bytes)) or hasattr(x, "__array__"):
+        return False
+    return hasattr(x, "__next__") or hasattr(x, "__iter__") or hasattr(x, "__getitem__")
+
+
+def iterate(source):
+    if hasattr(source, "__iter__"):
+        return iter(source)
+    return (source[i] for i in range(len(source)))
+
+
+def split_batch(batch, what: str):
+    """(x, y, sample_weight) of what an iterable yielded; y and the weight may be missing."""
+    if not isinstance(batch, (tuple, list)):
+        return batch, None, None
+    if not 1 <= len(batch) <= 3:
+        raise ValueError(
+            f"{what} must yield (x, y) or (x, y, sample_weight), got {len(batch)} things"
+        )
+    return (*batch, None, None)[:3]
+
+
+def checked_rows(x, y, weight, model, shapes, what=("x", "y", "sample_weight")):
+    """x, y and weights, checked against the shapes and the loss, ready for a runner."""
+    loss = model._compiled.loss
+    x = prepare_inputs(x, model, shapes[0], what[0])
+    if y is None:
+        raise ValueError(f"{what[1]} is missing: it is needed to compute the loss")
+    y = data.prepare_y(y, len(x), shapes[1], loss._sparse, loss.name, what[1])
+    weight = data.prepare_weights(weight, len(x), what[2])
+    if len(x) == 0:
+        raise ValueError(f"{what[0]} is empty: it has no rows")
+    return x, y, weight
+
+
+def prepare_inputs(x, model, input_shape, what="x"):
+    """x, checked against the model's input shape; the indices too if an Embedding comes first."""
+    x = data.prepare_x(x, input_shape, model._layers[0]._label, what)
+    embedding = model._front_embedding
+    if embedding is not None:
+        data.check_indices(x, embedding.input_dim, embedding._label)
+    return x

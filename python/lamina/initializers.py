@@ -1,0 +1,295 @@
+"""Initial values of weights, with Keras's names, formulas and defaults.
+
+An initializer is called with a shape and returns a float32 array. With `seed=` it returns the
+same values at every call; without, every call draws new ones that follow from
+`utils.set_random_seed`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from . import _checks, _random
+
+# Standard deviation of N(0, 1) cut off at two: what a truncated normal is divided by, so that it
+# has the asked one.
+_TRUNCATED_STDDEV = 0.87962566103423978
+
+
+class Initializer:
+    """Base class: override `__call__(shape, dtype=None)`, and `get_config` if it has arguments."""
+
+    def __call__(self, shape, dtype=None) -> np.ndarray:
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(shape, dtype=None)")
+
+    def get_config(self) -> dict:
+        return {}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+class Zeros(Initializer):
+    """All 0."""
+
+    def __call__(self, shape, dtype=None):
+        return np.zeros(shape, np.float32)
+
+
+class Ones(Initializer):
+    """All 1."""
+
+    def __call__(self, shape, dtype=None):
+        return np.ones(shape, np.float32)
+
+
+class Constant(Initializer):
+    """All `value`."""
+
+    def __init__(self, value=0.0):
+        self.value = _checks.number("Constant: value", value)
+
+    def __call__(self, shape, dtype=None):
+        return np.full(shape, self.value, np.float32)
+
+    def get_config(self):
+        return {"value": self.value}
+
+
+class _Random(Initializer):
+    def __init__(self, seed=None):
+        if seed is not None:
+            seed = _checks.integer(f"{type(self).__name__}: seed", seed)
+        self.seed = seed
+
+    def _next(self) -> int:
+        return _random.next_seed() if self.seed is None else _random.combine([self.seed])
+
+
+class RandomNormal(_Random):
+    """N(mean, stddev)."""
+
+    def __init__(self, mean=0.0, stddev=0.05, seed=None):
+        super().__init__(seed)
+        self.mean = _checks.number(f"{type(self).__name__}: mean", mean)
+        self.stddev = _checks.number(f"{type(self).__name__}: stddev", stddev, 0.0)
+
+    def __call__(self, shape, dtype=None):
+        values = self._draw(math.prod(shape), self._next()).reshape(shape)
+        values *= np.float32(self.stddev)
+        values += np.float32(self.mean)
+        return values
+
+    _draw = staticmethod(_random.normal)
+
+    def get_config(self):
+        return {"mean": self.mean, "stddev": self.stddev, "seed": self.seed}
+
+
+class TruncatedNormal(RandomNormal):
+    """N(mean, stddev) without what lies more than two of its stddev from the mean."""
+
+    _draw = staticmethod(_random.truncated_normal)
+
+
+class RandomUniform(_Random):
+    """Uniform in [minval, maxval)."""
+
+    def __init__(self, minval=-0.05, maxval=0.05, seed=None):
+        super().__init__(seed)
+        self.minval = _checks.number("RandomUniform: minval", minval)
+        self.maxval = _checks.number("RandomUniform: maxval", maxval)
+        if self.minval > self.maxval:
+            raise ValueError(f"RandomUniform: minval {minval} is above maxval {maxval}")
+
+    def __call__(self, shape, dtype=None):
+        values = _random.uniform(math.prod(shape), self._next()).reshape(shape)
+        values *= np.float32(self.maxval - self.minval)
+        values += np.float32(self.minval)
+        return values
+
+    def get_config(self):
+        return {"minval": self.minval, "maxval": self.maxval, "seed": self.seed}
+
+
+class VarianceScaling(_Random):
+    """Variance `scale / n`, where n is fan_in, fan_out, or their mean (fan_avg).
+
+    distribution: "truncated_normal", "untruncated_normal", or "uniform" in +-sqrt(3 scale / n).
+    A kernel (..., in, out) has fan_in = receptive field * in, fan_out = receptive field * out.
+    """
+
+    def __init__(self, scale=1.0, mode="fan_in", distribution="truncated_normal", seed=None):
+        super().__init__(seed)
+        self.scale = _checks.number("VarianceScaling: scale", scale, 0.0)
+        if self.scale == 0:
+            raise ValueError("VarianceScaling: scale must be above 0, got 0")
+        modes = ("fan_in", "fan_out", "fan_avg")
+        self.mode = _checks.choice("VarianceScaling: mode", mode, modes)
+        if distribution == "normal":
+            distribution = "truncated_normal"
+        self.distribution = _checks.choice(
+            "VarianceScaling: distribution",
+            distribution,
+            ("truncated_normal", "untruncated_normal", "uniform"),
+        )
+
+    def __call__(self, shape, dtype=None):
+        fan_in, fan_out = _fans(shape)
+        fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
+        variance = self.scale / max(1.0, fan)
+        size, seed = math.prod(shape), self._next()
+        if self.distribution == "uniform":
+            limit = math.sqrt(3.0 * variance)
+            values = _random.uniform(size, seed)
+            values *= np.float32(2.0 * limit)
+            values -= np.float32(limit)
+        elif self.distribution == "untruncated_normal":
+            values = _random.normal(size, seed)
+            values *= np.float32(math.sqrt(variance))
+        else:
+            values = _random.truncated_normal(size, seed)
+            values *= np.float32(math.sqrt(variance) / _TRUNCATED_STDDEV)
+        return values.reshape(shape)
+
+    def get_config(self):
+        return {
+            "scale": self.scale,
+            "mode": self.mode,
+            "distribution": self.distribution,
+            "seed": self.seed,
+        }
+
+
+def _fans(shape):
+    if len(shape) < 2:
+        n = shape[0] if shape else 1
+        return n, n
+    receptive = math.prod(shape[:-2])
+    return receptive * shape[-2], receptive * shape[-1]
+
+
+class _Fixed(VarianceScaling):
+    """A VarianceScaling whose only argument is the seed."""
+
+    _arguments: tuple = ()
+
+    def __init__(self, seed=None):
+        super().__init__(*self._arguments, seed=seed)
+
+    def get_config(self):
+        return {"seed": self.seed}
+
+
+class GlorotUniform(_Fixed):
+    """Uniform in +-sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010)."""
+
+    _arguments = (1.0, "fan_avg", "uniform")
+
+
+class GlorotNormal(_Fixed):
+    """Truncated normal of stddev sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio, 2010)."""
+
+    _arguments = (1.0, "fan_avg", "truncated_normal")
+
+
+class HeUniform(_Fixed):
+    """Uniform in +-sqrt(6 / fan_in) (He et al., 2015)."""
+
+    _arguments = (2.0, "fan_in", "uniform")
+
+
+class HeNormal(_Fixed):
+    """Truncated normal of stddev sqrt(2 / fan_in) (He et al., 2015)."""
+
+    _arguments = (2.0, "fan_in", "truncated_normal")
+
+
+class LecunUniform(_Fixed):
+    """Uniform in +-sqrt(3 / fan_in) (LeCun et al., 1998)."""
+
+    _arguments = (1.0, "fan_in", "uniform")
+
+
+class LecunNormal(_Fixed):
+    """Truncated normal of stddev sqrt(1 / fan_in) (LeCun et al., 1998)."""
+
+    _arguments = (1.0, "fan_in", "truncated_normal")
+
+
+zeros = Zeros
+ones = Ones
+constant = Constant
+random_normal = RandomNormal
+random_uniform = RandomUniform
+truncated_normal = TruncatedNormal
+variance_scaling = VarianceScaling
+glorot_uniform = GlorotUniform
+glorot_normal = GlorotNormal
+he_uniform = HeUniform
+he_normal = HeNormal
+lecun_uniform = LecunUniform
+lecun_normal = LecunNormal
+
+_BY_NAME = {
+    "zeros": Zeros,
+    "ones": Ones,
+    "constant": Constant,
+    "normal": RandomNormal,
+    "random_normal": RandomNormal,
+    "uniform": RandomUniform,
+    "random_uniform": RandomUniform,
+    "truncated_normal": TruncatedNormal,
+    "variance_scaling": VarianceScaling,
+    "glorot_uniform": GlorotUniform,
+    "glorot_normal": GlorotNormal,
+    "he_uniform": HeUniform,
+    "he_normal": HeNormal,
+    "lecun_uniform": LecunUniform,
+    "lecun_normal": LecunNormal,
+}
+_BY_CLASS = {cls.__name__: cls for cls in _BY_NAME.values()}
+
+
+def get(identifier):
+    """The initializer that a name, class, config, instance or f(shape, dtype=None) stands for.
+
+    None is None. ValueError for an unknown name, TypeError for another type.
+    """
+    if isinstance(identifier, str):
+        cls = _BY_NAME.get(identifier.lower()) or _BY_CLASS.get(identifier)
+        if cls is None:
+            raise _checks.unknown("initializer", identifier, _BY_NAME)
+        return cls()
+    if isinstance(identifier, dict):
+        cls = _BY_CLASS.get(identifier.get("class_name"))
+        if cls is None:
+            raise _checks.unknown("initializer", identifier.get("class_name"), _BY_CLASS)
+        return cls.from_config(identifier.get("config", {}))
+    if isinstance(identifier, type) and issubclass(identifier, Initializer):
+        return identifier()
+    if identifier is None or callable(identifier):
+        return identifier
+    raise TypeError(
+        f"an initializer must be a name or a function of a shape, got {type(identifier).__name__}"
+    )
+
+
+def serialize(initializer):
+    """What `get` makes the same initializer of."""
+    if isinstance(initializer, Initializer):
+        return {"class_name": type(initializer).__name__, "config": initializer.get_config()}
+    return initializer
+
+
+def initial_values(initializer, shape, who: str) -> np.ndarray:
+    """Calls `initializer` for a weight and checks what came: a float32 array of that shape."""
+    values = np.asarray(initializer(tuple(shape), dtype="float32"))
+    if values.shape != tuple(shape):
+        raise ValueError(f"{who}: its initializer was asked for {shape}, returned {values.shape}")
+    if values.dtype.kind not in "fiub":
+        raise TypeError(f"{who}: its initializer returned an array of type {values.dtype}")
+    return values.astype(np.float32, copy=False)

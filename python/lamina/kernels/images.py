@@ -1,0 +1,92 @@
+"""Convolution and pooling of images.
+
+Images are NHWC: (batch, height, width, channels). Along one axis of n inputs, a window of k taps
+with dilation d reaches over r = (k - 1) d + 1 inputs. padding "valid" keeps the windows inside:
+floor((n - r) / stride) + 1 outputs. "same" gives ceil(n / stride) outputs and adds
+max((outputs - 1) stride + r - n, 0) zeros, the odd one at the end, as TensorFlow does. Sizes may
+be one int or a pair. An image's result does not depend on the other images of the batch.
+
+Errors: ValueError where the shapes do not fit, a "valid" window is larger than the image, or the
+padding is neither of the two; TypeError for sizes that are not integers.
+"""
+
+from .._core import kernels as _core
+
+
+def conv2d_forward(
+    x, kernel, bias=None, strides=(1, 1), padding="valid", dilation=(1, 1), *, out=None
+):
+    """y[n, oi, oj, f] = bias[f] + sum_{i, j, c} x[n, oi sh + i dh, oj sw + j dw, c] k[i, j, c, f].
+
+    x: (n, height, width, channels), padded with zeros; kernel: (kh, kw, channels, filters); bias:
+    (filters,). Returns (n, out_height, out_width, filters). It is a correlation: the kernel is not
+    flipped. Error: that of gemm with K = kh kw channels.
+    """
+    return _core.conv2d_forward(x, kernel, bias, strides, padding, dilation, out)
+
+
+def conv2d_backward_input(
+    dy, kernel, input_shape, strides=(1, 1), padding="valid", dilation=(1, 1), *, out=None
+):
+    """dx, of input_shape: every tap sends dy k^T back to where it read.
+
+    dy: (n, out_height, out_width, filters). Error: (min(filters, 256) + filters / 256 + kh kw) eps
+    of the same sum with absolute values.
+    """
+    return _core.conv2d_backward_input(dy, kernel, input_shape, strides, padding, dilation, out)
+
+
+def conv2d_backward_kernel(
+    dy, x, kernel_size, strides=(1, 1), padding="valid", dilation=(1, 1), *, out=None
+):
+    """dk[i, j, c, f] = sum over n, oi, oj of (what tap (i, j) read of channel c) dy[n, oi, oj, f].
+
+    Returns (kh, kw, channels, filters). Error: (240 + P / 48) eps of the same sum with absolute
+    values, P the number of output pixels of all images.
+    """
+    return _core.conv2d_backward_kernel(dy, x, kernel_size, strides, padding, dilation, out)
+
+
+def conv2d_backward_bias(dy, *, out=None):
+    """dbias[f] = sum over n, oi, oj of dy[n, oi, oj, f]. Error: that of column_sums."""
+    return _core.conv2d_backward_bias(dy, out)
+
+
+def max_pool2d_forward(x, pool_size=(2, 2), strides=None, padding="valid", *, out=None):
+    """The largest input of each window and channel; padding never wins, a NaN always does. Exact.
+
+    x: (n, height, width, channels); strides default to pool_size. Returns (y, argmax), both
+    (n, out_height, out_width, channels); argmax is int32, i * width + j of the first largest.
+    `out` is a tuple (y, argmax), in which either may be None.
+    """
+    return _core.max_pool2d_forward(x, pool_size, strides, padding, out)
+
+
+def max_pool2d_backward(
+    dy, argmax, input_shape, pool_size=(2, 2), strides=None, padding="valid", *, out=None
+):
+    """dx, of input_shape: every dy goes to the input that won; where windows overlap they add.
+
+    argmax is what max_pool2d_forward returned: pixels outside the image are a ValueError, a pixel
+    of the image outside the window receives nothing. Error: as many eps as windows overlap.
+    """
+    return _core.max_pool2d_backward(dy, argmax, input_shape, pool_size, strides, padding, out)
+
+
+def average_pool2d_forward(x, pool_size=(2, 2), strides=None, padding="valid", *, out=None):
+    """The mean of each window and channel, over those inputs that lie inside the image.
+
+    x: (n, height, width, channels). Returns (n, out_height, out_width, channels). Error: as many
+    eps of the mean of |x| as a window has inputs.
+    """
+    return _core.average_pool2d_forward(x, pool_size, strides, padding, out)
+
+
+def average_pool2d_backward(
+    dy, input_shape, pool_size=(2, 2), strides=None, padding="valid", *, out=None
+):
+    """dx, of input_shape: every dy is shared out evenly over its window.
+
+    Error: 1 eps more of the sum of |dy| / count than windows overlap.
+    """
+    return _core.average_pool2d_backward(dy, input_shape, pool_size, strides, padding, out)

@@ -1,0 +1,38 @@
+"""Batch normalisation over every axis but the last.
+
+Source: Ioffe and Szegedy, "Batch Normalization", ICML 2015. x: (..., channels), rank >= 2; gamma,
+beta, mean, variance: (channels,). Below N is the number of values a channel has, n = min(N, 256) +
+N / 256 the length of a sum's chains. ValueError where the shapes do not fit or epsilon is negative.
+"""
+
+from .._core import kernels as _core
+
+
+def batch_norm_forward(x, gamma, beta, epsilon=1e-3, *, out=None):
+    """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with this batch's statistics.
+
+    variance = sum (x - mean)^2 / N, the biased one. Returns (y, mean, variance); NaN where N is 0.
+    `out` is a tuple of the three, in which any may be None; y may be x (in place). Error: of mean
+    (n + 1) eps of the mean of |x|, of variance (n + 4) eps of it plus the square of mean's error.
+    """
+    return _core.batch_norm_forward(x, gamma, beta, epsilon, out)
+
+
+def batch_norm_inference(x, gamma, beta, mean, variance, epsilon=1e-3, *, out=None):
+    """The same with statistics that are given. Returns y; `out` may be x (in place).
+
+    Error: 6 eps of |gamma (x - mean)| / sqrt(variance + epsilon) + |beta|.
+    """
+    return _core.batch_norm_inference(x, gamma, beta, mean, variance, epsilon, out)
+
+
+def batch_norm_backward(dy, x, gamma, mean, variance, epsilon=1e-3, *, out=None):
+    """The gradient of batch_norm_forward, mean and variance those that it returned.
+
+    With h = (x - mean) / sqrt(variance + epsilon): dbeta = sum dy, dgamma = sum dy h, and
+    dx = gamma / sqrt(variance + epsilon) (dy - dbeta / N - h dgamma / N). Returns (dx, dgamma,
+    dbeta). `out` is a tuple of the three, in which any may be None; dx may be dy (in place).
+    Error: of dbeta n eps of sum |dy|, of dgamma (n + 6) eps of sum |dy h|, of dx (n + 12) eps of
+    |gamma| / sqrt(variance + epsilon) (|dy| + mean |dy| + |h| mean |dy h|).
+    """
+    return _core.batch_norm_backward(dy, x, gamma, mean, variance, epsilon, out)

@@ -1,0 +1,30 @@
+"""One step of an optimizer, in place: w, and the slots velocity, m, v, are written to.
+
+All arrays have the shape of w, any shape. w and the slots must be float32, C-contiguous and
+writeable, and may not share memory with each other or with dw, the gradient, which is converted.
+TypeError for another dtype, ValueError for another shape, layout or value.
+"""
+
+from .._core import kernels as _core
+
+
+def sgd_step(w, dw, learning_rate, momentum=0.0, nesterov=False, velocity=None):
+    """w <- w - learning_rate dw; with momentum, velocity <- momentum velocity - learning_rate dw
+    and w <- w + velocity, with nesterov w <- w + momentum velocity - learning_rate dw.
+
+    0 <= momentum <= 1; velocity is required where it is not 0. Returns w. Error: 2 eps of |w| +
+    |learning_rate dw|, with momentum 4 eps of |w| + |momentum velocity| + |learning_rate dw|.
+    Source: Sutskever et al., ICML 2013, in the form that Keras gives it.
+    """
+    return _core.sgd_step(w, dw, learning_rate, momentum, bool(nesterov), velocity)
+
+
+def adam_step(w, m, v, dw, step, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
+    """m <- m + (1 - beta_1) (dw - m), v <- v + (1 - beta_2) (dw^2 - v), w <- w - r m / (sqrt v +
+    epsilon), r = learning_rate sqrt(1 - beta_2^step) / (1 - beta_1^step); step counts from 1.
+
+    0 <= beta_1, beta_2 < 1, epsilon >= 0. Returns w. Error: 4 eps of |m| + |dw| and of v + dw^2,
+    and of w 1 eps of |w| and 16 of the step. Source: Kingma and Ba, ICLR 2015; this epsilon is the
+    "epsilon hat" at the end of its section 2, which is Keras's epsilon, not PyTorch's.
+    """
+    return _core.adam_step(w, m, v, dw, step, learning_rate, beta_1, beta_2, epsilon)

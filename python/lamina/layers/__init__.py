@@ -1,0 +1,69 @@
+"""The layers of a `Sequential`, with Keras's names, arguments and defaults.
+
+All take name, trainable and input_shape besides their own arguments; see `Layer`, which is also
+what layers of your own subclass. The batch axis comes first, channels last.
+"""
+
+from .base import Layer, Weight
+from .convolution import Conv2D, Convolution2D
+from .core import (
+    ELU,
+    Activation,
+    Dense,
+    Dropout,
+    Flatten,
+    Input,
+    InputLayer,
+    LeakyReLU,
+    ReLU,
+    Rescaling,
+    Reshape,
+    Softmax,
+)
+from .embedding import Embedding
+from .normalization import BatchNormalization
+from .pooling import (
+    AveragePooling2D,
+    AvgPool2D,
+    GlobalAveragePooling2D,
+    GlobalAvgPool2D,
+    MaxPool2D,
+    MaxPooling2D,
+)
+
+__all__ = [
+    "ELU",
+    "Activation",
+    "AveragePooling2D",
+    "AvgPool2D",
+    "BatchNormalization",
+    "Conv2D",
+    "Convolution2D",
+    "Dense",
+    "Dropout",
+    "Embedding",
+    "Flatten",
+    "GlobalAveragePooling2D",
+    "GlobalAvgPool2D",
+    "Input",
+    "InputLayer",
+    "Layer",
+    "LeakyReLU",
+    "MaxPool2D",
+    "MaxPooling2D",
+    "ReLU",
+    "Rescaling",
+    "Reshape",
+    "Softmax",
+    "Weight",
+]
+
+
+def by_class_name(name: str, custom_objects=None):
+    """The layer class of this name; ValueError if there is none."""
+    found = (custom_objects or {}).get(name) or globals().get(name)
+    if not (isinstance(found, type) and issubclass(found, Layer)):
+        raise ValueError(
+            f"layer class {name!r} is not known; pass custom_objects={{{name!r}: the class}}"
+        )
+    return found

@@ -1,0 +1,406 @@
+"""`Layer`, the base of every layer, and `Weight`, one named array of a layer.
+
+A layer holds its configuration and its weights; it computes nothing itself. What a model computes
+is made by the C++ core from `_core_layer`. A layer belongs to one model at most.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+
+import numpy as np
+
+from .. import _checks, _core, initializers
+
+# Keras arguments that are understood and refused, unless they say what is done anyway.
+_NOT_OFFERED = frozenset(
+    prefix + suffix
+    for prefix in ("kernel", "bias", "activity", "beta", "gamma", "embeddings")
+    for suffix in ("_regularizer", "_constraint")
+) | {"lora_rank", "batch_input_shape", "autocast"}
+
+_counters: dict[str, int] = {}
+
+
+def auto_name(prefix: str) -> str:
+    """dense, dense_1, dense_2, ...: a counter for each prefix, for as long as Python runs."""
+    count = _counters.get(prefix, 0)
+    _counters[prefix] = count + 1
+    return f"{prefix}_{count}" if count else prefix
+
+
+def reset_names() -> None:
+    _counters.clear()
+
+
+def snake_case(name: str) -> str:
+    """MaxPooling2D -> max_pooling2d, ReLU -> re_lu, as Keras has it."""
+    out = []
+    for i, c in enumerate(name):
+        after_lower = i > 0 and (name[i - 1].islower() or name[i - 1].isdigit())
+        before_lower = i > 0 and i + 1 < len(name) and name[i + 1].islower()
+        if c.isupper() and (after_lower or before_lower) and not name[i - 1].isdigit():
+            out.append("_")
+        out.append(c.lower())
+    return "".join(out)
+
+
+def check_name(name) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a string, got {name!r}")
+    if not name or "/" in name:
+        raise ValueError(f"name must be a string without '/', not empty, got {name!r}")
+    return name
+
+
+class Weight:
+    """One named float32 array of a layer: `kernel`, `bias`, ...
+
+    Inside a model it is a view of the model's one buffer of parameters, so that what is read is
+    always what training has made of it.
+    """
+
+    def __init__(self, layer: Layer, name: str, array: np.ndarray, trainable: bool) -> None:
+        self._layer = weakref.ref(layer)
+        self.name = name
+        self._array = array
+        self._trainable = trainable
+
+    @property
+    def value(self) -> np.ndarray:
+        """A read-only view: it changes with the weight."""
+        view = self._array.view()
+        view.flags.writeable = False
+        return view
+
+    def numpy(self) -> np.ndarray:
+        """A copy."""
+        return self._array.copy()
+
+    def assign(self, value) -> None:
+        """Overwrite the weight. ValueError unless the shape is the same."""
+        self._array[...] = self._checked(value)
+
+    def _checked(self, value) -> np.ndarray:
+        value = np.asarray(value)
+        if value.dtype.kind not in "fiub":
+            raise TypeError(f"weight '{self.path}' takes real numbers, got type {value.dtype}")
+        if value.shape != self.shape:
+            raise ValueError(f"weight '{self.path}' has shape {self.shape}, got {value.shape}")
+        return value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._array.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self._array.dtype
+
+    @property
+    def trainable(self) -> bool:
+        layer = self._layer()
+        return self._trainable and (layer is None or layer.trainable)
+
+    @property
+    def path(self) -> str:
+        layer = self._layer()
+        return f"{layer._path}/{self.name}" if layer is not None else self.name
+
+    def __array__(self, dtype=None, copy=None):
+        if copy is False:
+            return self.value if dtype in (None, np.float32) else self.value.astype(dtype)
+        return np.array(self._array, dtype=dtype)
+
+    def __repr__(self) -> str:
+        return f"<Weight {self.path}, shape={self.shape}>"
+
+
+class Layer:
+    """Base of all layers; subclass it to write a layer of your own in NumPy.
+
+    A layer of your own defines
+
+    - `__init__`, which calls `super().__init__(**kwargs)`;
+    - `build(input_shape)`, which makes weights with `self.add_weight(...)`; input_shape begins
+      with None for the batch. Optional;
+    - `compute_output_shape(input_shape)`, if the output's shape is not the input's, batch axis
+      included;
+    - `forward(x, training)`, which returns y, float32, with as many rows as x;
+    - `backward(dy, x)`, which returns dx, or (dx, {weight name: gradient}) with the gradient of
+      every trainable weight. x is what forward got, for the same batch. A layer without it can
+      predict and evaluate, but not be trained.
+
+    x and dy are read-only views that are valid during the call only: keep a copy, not the array.
+    A weight's current value is `self.<attribute>.value`, where the attribute is what add_weight
+    returned. Both calls see a batch of any size: the last one of an epoch may be smaller.
+
+        class Scale(lamina.layers.Layer):
+            def build(self, input_shape):
+                self.scale = self.add_weight(
+                    shape=input_shape[-1:], initializer="ones", name="scale"
+                )
+
+            def forward(self, x, training):
+                return x * self.scale.value
+
+            def backward(self, dy, x):
+                return dy * self.scale.value, {"scale": (dy * x).sum(axis=0)}
+
+    Arguments: name (default: the class's name in snake case, numbered), trainable, input_shape
+    (of one row, for the first layer of a model), input_dim (the same as input_shape=(input_dim,)).
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        input_shape=None,
+        input_dim=None,
+        dtype=None,
+        **not_offered,
+    ) -> None:
+        cls = type(self).__name__
+        for key, value in not_offered.items():
+            if key not in _NOT_OFFERED:
+                raise TypeError(f"{cls} got an unexpected keyword argument {key!r}")
+            if value is not None:
+                raise ValueError(f"{cls}: {key} is not offered yet, got {value!r}")
+        if dtype is not None and not _is_float32(dtype):
+            raise ValueError(f"{cls}: dtype must be float32, got {dtype!r}")
+        if input_dim is not None:
+            if input_shape is not None:
+                raise ValueError(f"{cls}: give input_shape or input_dim, not both")
+            input_shape = (_checks.integer(f"{cls}: input_dim", input_dim, 1),)
+        if input_shape is not None:
+            input_shape = _checks.shape(f"{cls}: input_shape", input_shape)
+        self._declared_input_shape = input_shape
+        self.name = auto_name(snake_case(cls)) if name is None else check_name(name)
+        self._trainable = bool(trainable)
+        self._weights: list[Weight] = []
+        self._host_built = False
+        self._owner = None  # weak reference to the model
+        self._input_shape: tuple[int, ...] | None = None  # without the batch axis
+        self._output_shape: tuple[int, ...] | None = None
+
+    # ---- what subclasses override ---------------------------------------------------------------
+
+    def build(self, input_shape) -> None:
+        """Make the weights of a layer of your own. input_shape begins with None."""
+
+    def compute_output_shape(self, input_shape) -> tuple:
+        """The output's shape for an input's, both with the batch axis (None or a number)."""
+        if self._is_host():
+            return tuple(input_shape)
+        shape = tuple(input_shape[1:])
+        return (input_shape[0], *self._core_layer(shape).output_shape(shape))
+
+    def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
+        """y for the rows x."""
+        raise NotImplementedError(f"{self._label} does not define forward(x, training)")
+
+    def backward(self, dy: np.ndarray, x: np.ndarray):
+        """dx, or (dx, {weight name: gradient}), for the gradient dy of the output."""
+        raise NotImplementedError(
+            f"{self._label} cannot be trained: it does not define backward(dy, x)"
+        )
+
+    def get_config(self) -> dict:
+        """The arguments that `from_config` makes the same layer of."""
+        config = {"name": self.name, "trainable": self._trainable}
+        if self._declared_input_shape is not None:
+            config["input_shape"] = self._declared_input_shape
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict):
+        return cls(**config)
+
+    # ---- weights --------------------------------------------------------------------------------
+
+    def add_weight(
+        self, shape=None, initializer=None, dtype=None, trainable=True, *, name=None
+    ) -> Weight:
+        """Make a weight, in `build`. initializer defaults to glorot_uniform, dtype is float32."""
+        name = check_name(name if name is not None else f"weight_{len(self._weights)}")
+        if any(weight.name == name for weight in self._weights):
+            raise ValueError(f"{self._label} already has a weight named '{name}'")
+        if dtype is not None and not _is_float32(dtype):
+            raise ValueError(f"{self._label}: dtype of a weight must be float32, got {dtype!r}")
+        shape = _checks.shape(f"{self._label}: shape of weight '{name}'", shape if shape else ())
+        initializer = initializers.get("glorot_uniform" if initializer is None else initializer)
+        array = np.array(
+            initializers.initial_values(initializer, shape, f"{self._label}, weight '{name}'")
+        )
+        weight = Weight(self, name, array, bool(trainable))
+        self._weights.append(weight)
+        return weight
+
+    @property
+    def weights(self) -> list[Weight]:
+        """All weights, in the order of get_weights(); empty before the layer is built."""
+        self._realise()
+        return list(self._weights)
+
+    variables = weights
+
+    @property
+    def trainable_weights(self) -> list[Weight]:
+        return [weight for weight in self.weights if weight.trainable]
+
+    @property
+    def non_trainable_weights(self) -> list[Weight]:
+        return [weight for weight in self.weights if not weight.trainable]
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of the weights."""
+        return [weight.numpy() for weight in self.weights]
+
+    def set_weights(self, weights) -> None:
+        """Overwrite all weights, or none: everything is checked first."""
+        own = self.weights
+        assign_all(own, weights, self._label)
+
+    def count_params(self) -> int:
+        """How many numbers the weights hold. ValueError before the layer is built."""
+        weights = self.weights
+        if not self.built:
+            raise ValueError(
+                f"{self._label} is not built yet: its weights depend on the shape of its input"
+            )
+        return sum(math.prod(weight.shape) for weight in weights)
+
+    # ---- state ----------------------------------------------------------------------------------
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the weights. Takes effect at the next call of fit."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value) -> None:
+        self._trainable = bool(value)
+
+    @property
+    def built(self) -> bool:
+        return self._input_shape is not None
+
+    @property
+    def input_shape(self) -> tuple:
+        """With None for the batch. AttributeError before the layer is built."""
+        return (None, *self._known(self._input_shape, "input_shape"))
+
+    @property
+    def output_shape(self) -> tuple:
+        """With None for the batch. AttributeError before the layer is built."""
+        return (None, *self._known(self._output_shape, "output_shape"))
+
+    @property
+    def dtype(self) -> str:
+        return "float32"
+
+    def __call__(self, x, training: bool = False) -> np.ndarray:
+        """The layer alone, on an array (batch, ...): for trying things out, not for speed."""
+        from ..standalone import call_layer
+
+        return call_layer(self, x, training)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+    def __getattr__(self, name: str):
+        # Only for names that are nowhere else: weights such as `kernel`.
+        if not name.startswith("_"):
+            for weight in self.weights:
+                if weight.name == name:
+                    return weight
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    # ---- for the model --------------------------------------------------------------------------
+
+    @property
+    def _label(self) -> str:
+        return f"{type(self).__name__} '{self.name}'"
+
+    @property
+    def _path(self) -> str:
+        model = self._model()
+        return self.name if model is None else f"{model.name}/{self.name}"
+
+    def _model(self):
+        return self._owner() if self._owner is not None else None
+
+    def _realise(self) -> None:
+        model = self._model()
+        if model is not None and model.built:
+            model._realise()
+
+    def _known(self, shape, name):
+        if shape is None:
+            raise AttributeError(f"{self._label} has no {name} before it is built")
+        return shape
+
+    def _find(self, name: str) -> Weight | None:
+        return next((weight for weight in self._weights if weight.name == name), None)
+
+    def _initializer(self, name: str):
+        """Which initializer a weight that the core asks for has."""
+        return getattr(self, f"{name}_initializer")
+
+    def _is_host(self) -> bool:
+        return type(self)._core_layer is Layer._core_layer
+
+    def _core_layer(self, input_shape: tuple[int, ...]) -> _core.Layer:
+        """This layer's computation in the core, a new one at every call."""
+        from .custom import host_layer
+
+        return host_layer(self, input_shape)
+
+    def _chain(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The output's shape, both without the batch axis; makes no weights."""
+        if self._is_host():
+            from .custom import output_shape
+
+            return output_shape(self, input_shape)
+        return tuple(self._core_layer(input_shape).output_shape(input_shape))
+
+    def _make(self, input_shape: tuple[int, ...]) -> _core.Layer:
+        """The core's layer for a network; a layer of the user's own gets its weights now."""
+        if self._is_host() and not self._host_built:
+            try:
+                self.build((None, *input_shape))
+            except BaseException:
+                self._weights.clear()
+                raise
+            self._host_built = True
+        return self._core_layer(input_shape)
+
+    def _built_for(self, input_shape: tuple[int, ...]) -> None:
+        """ValueError if the layer has weights that were made for another input."""
+        if self._weights and self._input_shape != input_shape:
+            raise ValueError(
+                f"{self._label} was built for inputs of shape {(None, *self._input_shape)} and "
+                f"cannot take {(None, *input_shape)}; make a new layer with "
+                f"{type(self).__name__}.from_config(layer.get_config())"
+            )
+
+
+def assign_all(own: list[Weight], values, who: str) -> None:
+    """Overwrite the weights `own` with `values`, or raise with none of them changed."""
+    values = list(values)
+    if len(values) != len(own):
+        raise ValueError(f"{who} has {len(own)} weights, got {len(values)} arrays")
+    checked = [weight._checked(value) for weight, value in zip(own, values, strict=True)]
+    # A value may be a view of another weight (swapping two): copy before the first is written.
+    checked = [np.array(value, np.float32) for value in checked]
+    for weight, value in zip(own, checked, strict=True):
+        weight._array[...] = value
+
+
+def _is_float32(dtype) -> bool:
+    try:
+        return np.dtype(dtype) == np.float32
+    except TypeError:
+        return False

@@ -1,0 +1,83 @@
+"""Between the core and a layer that is written in NumPy: checks of what its functions return."""
+
+from __future__ import annotations
+
+import weakref
+
+import numpy as np
+
+from .. import _core
+
+
+def host_layer(layer, input_shape) -> _core.Layer:
+    """The core's side of a subclass of Layer that defines forward and backward."""
+    from .base import Layer
+
+    cls = type(layer)
+    if cls.forward is Layer.forward:
+        raise TypeError(
+            f"{layer._label} must define forward(x, training); see help(lamina.layers.Layer)"
+        )
+    label = layer._label
+    output = output_shape(layer, input_shape)
+    names = [weight.name for weight in layer._weights]
+    parameters = [(weight.name, weight.shape) for weight in layer._weights]
+    # The core's objects are invisible to Python's garbage collector: a strong reference from them
+    # to the layer, whose weights are views that keep the network, would be a cycle for ever.
+    reference = weakref.ref(layer)
+
+    def alive():
+        found = reference()
+        if found is None:
+            raise RuntimeError(f"{label} is gone: keep the model while it is used")
+        return found
+
+    def shape_of_output(shape):
+        return output_shape(alive(), tuple(shape))
+
+    def forward(x, weights, training):
+        y = alive().forward(x, training)
+        return _checked(label, "forward", y, (len(x), *output))
+
+    def backward(dy, x, weights):
+        result = alive().backward(dy, x)
+        dx, gradients = result if isinstance(result, tuple) else (result, {})
+        if not isinstance(gradients, dict):
+            raise TypeError(
+                f"{label}: backward must return dx or (dx, {{weight name: gradient}}), got a "
+                f"tuple with {type(gradients).__name__}"
+            )
+        dx = _checked(label, "backward (dx)", dx, x.shape)
+        strange = sorted(set(gradients) - set(names))
+        if strange:
+            raise ValueError(f"{label}: backward returned a gradient of {strange}, weights: {names}")
+        return dx, [_gradient(label, weight, gradients) for weight in alive()._weights]
+
+    return _core.host_layer(layer.name, shape_of_output, forward, backward, parameters)
+
+
+def _gradient(label, weight, gradients):
+    if weight.name in gradients:
+        found = gradients[weight.name]
+        return _checked(label, f"backward (gradient of '{weight.name}')", found, weight.shape)
+    if weight._trainable:
+        raise ValueError(f"{label}: backward returned no gradient of weight '{weight.name}'")
+    return np.zeros(weight.shape, np.float32)
+
+
+def output_shape(layer, input_shape):
+    shape = layer.compute_output_shape((None, *input_shape))
+    if not isinstance(shape, (tuple, list)) or not shape:
+        raise TypeError(f"{layer._label}: compute_output_shape must return a tuple, got {shape!r}")
+    return tuple(int(size) for size in shape[1:])
+
+
+def _checked(label, function, value, shape):
+    value = np.asarray(value)
+    if value.dtype.kind not in "fiub":
+        raise TypeError(f"{label}: {function} returned an array of type {value.dtype}")
+    if value.shape != tuple(shape):
+        raise ValueError(
+            f"{label}: {function} returned an array of shape {value.shape}, expected {tuple(shape)}"
+        )
+    return np.ascontiguousarray(value, np.float32)

@@ -1,0 +1,64 @@
+"""Normalisation layers."""
+
+from __future__ import annotations
+
+from .. import _checks, _core, initializers
+from .base import Layer
+from .core import last_axis_only
+
+
+class BatchNormalization(Layer):
+    """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, each per channel, the last axis.
+
+    In training mean and (biased) variance are the batch's, and the moving ones follow:
+    moving = momentum * moving + (1 - momentum) * batch's; otherwise the moving ones are used. So
+    it is too where the layer is not trainable. (Ioffe and Szegedy, 2015.)
+    Weights: gamma, beta (trainable), moving_mean, moving_variance, each (channels,).
+    """
+
+    def __init__(
+        self,
+        axis=-1,
+        momentum=0.99,
+        epsilon=1e-3,
+        center=True,
+        scale=True,
+        beta_initializer="zeros",
+        gamma_initializer="ones",
+        moving_mean_initializer="zeros",
+        moving_variance_initializer="ones",
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        if isinstance(axis, (tuple, list)) and len(axis) == 1:
+            axis = axis[0]
+        self.axis = _checks.integer(f"{self._label}: axis", axis)
+        self.momentum = _checks.number(f"{self._label}: momentum", momentum, 0.0, 1.0)
+        self.epsilon = _checks.number(f"{self._label}: epsilon", epsilon, 0.0)
+        self.center = bool(center)
+        self.scale = bool(scale)
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+
+    def _core_layer(self, input_shape):
+        last_axis_only(self, self.axis, input_shape)
+        return _core.batch_normalization(
+            self.name, self.momentum, self.epsilon, self.center, self.scale
+        )
+
+    def get_config(self):
+        names = ("beta", "gamma", "moving_mean", "moving_variance")
+        return {
+            **super().get_config(),
+            "axis": self.axis,
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+            "center": self.center,
+            "scale": self.scale,
+            **{
+                f"{name}_initializer": initializers.serialize(getattr(self, f"{name}_initializer"))
+                for name in names
+            },
+        }

@@ -1,0 +1,349 @@
+"""Losses: what training makes small. Names, arguments and numbers are Keras's.
+
+The loss of a batch is the sum over rows of sample_weight * row's loss, divided by the number of
+rows ("sum_over_batch_size": by the rows, not by the sum of the weights). A row's loss is the mean
+over its elements, or the cross-entropy of its classes.
+
+Cross-entropies of probabilities divide a row by its sum (not the binary one) and clip it to
+[1e-7, 1 - 1e-7]; the gradient is zero where clipping is active. In a model whose last activation is
+softmax (or sigmoid, for the binary one), loss and activation are computed as one from the logits:
+exact where probabilities would be clipped, equal everywhere else.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import _checks, _core
+
+
+def _kernels():
+    from . import kernels
+
+    return kernels
+
+
+class Loss:
+    """Base class. A loss of your own defines, in NumPy,
+
+    - `forward(y_true, y_pred)`, which returns one value a row, shape (rows,);
+    - `backward(y_true, y_pred)`, which returns the gradient of the sum of these values with
+      respect to y_pred, in y_pred's shape. Not needed for `evaluate`.
+
+    Both get float32 arrays of the same shape (rows, *output_shape), read-only views that are valid
+    during the call only. Weights and the mean over the batch are applied by the caller.
+
+    Calling a loss, `loss(y_true, y_pred, sample_weight=None)`, returns the batch's loss, a float.
+    """
+
+    _kind: str | None = None
+    _sparse = False  # whether y_true holds class numbers
+
+    def __init__(self, name: str | None = None, reduction: str = "sum_over_batch_size") -> None:
+        from .layers.base import snake_case
+
+        self.name = snake_case(type(self).__name__) if name is None else name
+        if reduction not in ("sum_over_batch_size", "mean_with_sample_weight", "mean"):
+            raise ValueError(
+                f"{self.name}: reduction must be 'sum_over_batch_size', got {reduction!r}"
+            )
+        if reduction == "mean_with_sample_weight":
+            raise ValueError(f"{self.name}: reduction {reduction!r} is not offered yet")
+        self.reduction = reduction
+
+    def forward(self, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+        """One value a row."""
+        raise NotImplementedError(f"loss {self.name!r} does not define forward(y_true, y_pred)")
+
+    def backward(self, y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:
+        """The gradient of the sum of forward's values with respect to y_pred."""
+        raise NotImplementedError(
+            f"loss {self.name!r} cannot train: it does not define backward(y_true, y_pred)"
+        )
+
+    def __call__(self, y_true, y_pred, sample_weight=None) -> float:
+        """sum(sample_weight * forward(y_true, y_pred)) / rows."""
+        values = np.asarray(self.forward(np.asarray(y_true), np.asarray(y_pred)), np.float64)
+        if sample_weight is not None:
+            values = values * np.asarray(sample_weight, np.float64)
+        return float(values.mean()) if values.size else 0.0
+
+    def get_config(self) -> dict:
+        return {"name": self.name, "reduction": self.reduction}
+
+    @classmethod
+    def from_config(cls, config: dict):
+        return cls(**config)
+
+    def _core_loss(self):
+        name = self.name
+        if type(self).forward is Loss.forward:
+            raise TypeError(f"loss {name!r} must define forward(y_true, y_pred)")
+
+        def forward(y_true, y_pred):
+            return rows_of(self.forward(y_true, y_pred), len(y_pred), f"loss {name!r}: forward")
+
+        def backward(y_true, y_pred):
+            dy = np.asarray(self.backward(y_true, y_pred))
+            if dy.shape != y_pred.shape:
+                raise ValueError(
+                    f"loss {name!r}: backward returned an array of shape {dy.shape}, expected "
+                    f"{y_pred.shape}"
+                )
+            return np.ascontiguousarray(dy, np.float32)
+
+        return _core.host_loss(forward, backward)
+
+
+def rows_of(values, rows: int, what: str) -> np.ndarray:
+    """Checks what a function of the user's made of a batch: float32, one value a row."""
+    values = np.asarray(values)
+    if values.dtype.kind not in "fiub" or values.shape != (rows,):
+        raise ValueError(
+            f"{what} must return one number a row, an array of shape ({rows},), got shape "
+            f"{values.shape} and type {values.dtype}"
+        )
+    return np.ascontiguousarray(values, np.float32)
+
+
+class _Kernel(Loss):
+    """A loss that is a kernel: computed by the core in a model, by the same kernel when called."""
+
+    def _run(self, y_true, y_pred):
+        """(values, gradient) of the rows of two matrices."""
+        raise NotImplementedError
+
+    def _both(self, y_true, y_pred):
+        y_pred = np.asarray(y_pred)
+        if y_pred.ndim == 0:
+            raise ValueError(f"{self.name}: y_pred must have an axis, got a number")
+        shape = y_pred.shape
+        y_true = fit_targets(y_true, shape, self._sparse, self.name)
+        cols = shape[-1]
+        matrix = np.reshape(y_pred, (-1, cols))
+        truth = y_true.reshape(-1) if self._sparse else y_true.reshape(-1, cols)
+        values, gradient = self._run(truth, matrix)
+        return values.reshape(shape[:-1]), gradient.reshape(shape)
+
+    def forward(self, y_true, y_pred):
+        """One value for each row along the last axis: y_pred.shape[:-1]."""
+        return self._both(y_true, y_pred)[0]
+
+    def backward(self, y_true, y_pred):
+        return self._both(y_true, y_pred)[1]
+
+    def _core_loss(self):
+        return _core.Loss(self._kind, **self._options())
+
+    def _options(self) -> dict:
+        """from_logits and label_smoothing, as the core takes them."""
+        return {}
+
+    def get_config(self):
+        return {**super().get_config(), **self._options()}
+
+
+def fit_targets(y_true, shape, sparse, who):
+    """y_true for predictions of `shape`, an axis of 1 added or dropped where that makes it fit."""
+    y_true = np.asarray(y_true)
+    wanted = shape[:-1] if sparse else shape
+    if y_true.shape == wanted:
+        return y_true
+    if y_true.shape == (*wanted, 1):
+        return y_true[..., 0]
+    if (*y_true.shape, 1) == wanted:
+        return y_true[..., None]
+    raise ValueError(
+        f"{who}: y_true must have shape {wanted} for y_pred of shape {shape}, got {y_true.shape}"
+    )
+
+
+class MeanSquaredError(_Kernel):
+    """mean((y_pred - y_true)^2) of a row."""
+
+    _kind = "mean_squared_error"
+
+    def __init__(self, reduction="sum_over_batch_size", name="mean_squared_error"):
+        super().__init__(name, reduction)
+
+    def _run(self, y_true, y_pred):
+        return _kernels().mean_squared_error(y_pred, y_true)
+
+
+class MeanAbsoluteError(_Kernel):
+    """mean(|y_pred - y_true|) of a row; the gradient is 0 where they are equal."""
+
+    _kind = "mean_absolute_error"
+
+    def __init__(self, reduction="sum_over_batch_size", name="mean_absolute_error"):
+        super().__init__(name, reduction)
+
+    def _run(self, y_true, y_pred):
+        return _kernels().mean_absolute_error(y_pred, y_true)
+
+
+class _CrossEntropy(_Kernel):
+    def __init__(self, from_logits, label_smoothing, axis, reduction, name):
+        super().__init__(name, reduction)
+        if axis != -1:
+            raise ValueError(f"{name}: axis must be -1, got {axis!r}")
+        self.from_logits = bool(from_logits)
+        self.label_smoothing = _checks.number(f"{name}: label_smoothing", label_smoothing, 0.0, 1.0)
+
+    def _options(self):
+        return {"from_logits": self.from_logits, "label_smoothing": self.label_smoothing}
+
+    def _smooth(self, y_true, classes):
+        s = self.label_smoothing
+        return np.asarray(y_true, np.float32) * np.float32(1 - s) + np.float32(s / classes)
+
+
+class BinaryCrossentropy(_CrossEntropy):
+    """mean(-y_true log(p) - (1 - y_true) log(1 - p)) of a row, p = y_pred or sigmoid(y_pred).
+
+    label_smoothing s: y_true becomes y_true (1 - s) + s / 2.
+    """
+
+    _kind = "binary_crossentropy"
+
+    def __init__(
+        self,
+        from_logits=False,
+        label_smoothing=0.0,
+        axis=-1,
+        reduction="sum_over_batch_size",
+        name="binary_crossentropy",
+    ):
+        super().__init__(from_logits, label_smoothing, axis, reduction, name)
+
+    def _run(self, y_true, y_pred):
+        k = _kernels()
+        function = k.sigmoid_cross_entropy if self.from_logits else k.binary_cross_entropy
+        return function(y_pred, self._smooth(y_true, 2))
+
+
+class CategoricalCrossentropy(_CrossEntropy):
+    """-sum(y_true log(p)) of a row, y_true one-hot, p = y_pred or softmax(y_pred).
+
+    label_smoothing s: y_true becomes y_true (1 - s) + s / classes.
+    """
+
+    _kind = "categorical_crossentropy"
+
+    def __init__(
+        self,
+        from_logits=False,
+        label_smoothing=0.0,
+        axis=-1,
+        reduction="sum_over_batch_size",
+        name="categorical_crossentropy",
+    ):
+        super().__init__(from_logits, label_smoothing, axis, reduction, name)
+
+    def _run(self, y_true, y_pred):
+        k = _kernels()
+        f = k.softmax_cross_entropy_onehot if self.from_logits else k.cross_entropy_onehot
+        return f(y_pred, self._smooth(y_true, y_pred.shape[1]))
+
+
+class SparseCategoricalCrossentropy(_CrossEntropy):
+    """-log(p[y_true]) of a row, y_true a class number, p = y_pred or softmax(y_pred)."""
+
+    _kind = "sparse_categorical_crossentropy"
+    _sparse = True
+
+    def __init__(
+        self,
+        from_logits=False,
+        ignore_class=None,
+        reduction="sum_over_batch_size",
+        axis=-1,
+        name="sparse_categorical_crossentropy",
+    ):
+        super().__init__(from_logits, 0.0, axis, reduction, name)
+        if ignore_class is not None:
+            raise ValueError(f"{name}: ignore_class is not offered yet, got {ignore_class!r}")
+
+    def _options(self):
+        return {"from_logits": self.from_logits}
+
+    def _run(self, y_true, y_pred):
+        from .data import class_numbers
+
+        k = _kernels()
+        f = k.softmax_cross_entropy_sparse if self.from_logits else k.cross_entropy_sparse
+        return f(y_pred, class_numbers(y_true, y_pred.shape[1], f"{self.name}: y_true"))
+
+
+def mean_squared_error(y_true, y_pred):
+    """mean((y_pred - y_true)^2) along the last axis."""
+    return MeanSquaredError().forward(y_true, y_pred)
+
+
+def mean_absolute_error(y_true, y_pred):
+    """mean(|y_pred - y_true|) along the last axis."""
+    return MeanAbsoluteError().forward(y_true, y_pred)
+
+
+def binary_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=0.0):
+    """BinaryCrossentropy, one value for each row along the last axis."""
+    return BinaryCrossentropy(from_logits, label_smoothing).forward(y_true, y_pred)
+
+
+def categorical_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=0.0):
+    """CategoricalCrossentropy, one value for each row along the last axis."""
+    return CategoricalCrossentropy(from_logits, label_smoothing).forward(y_true, y_pred)
+
+
+def sparse_categorical_crossentropy(y_true, y_pred, from_logits=False):
+    """SparseCategoricalCrossentropy, one value for each row along the last axis."""
+    return SparseCategoricalCrossentropy(from_logits).forward(y_true, y_pred)
+
+
+_CLASSES = (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    SparseCategoricalCrossentropy,
+)
+_BY_NAME = {cls._kind: cls for cls in _CLASSES} | {"mse": MeanSquaredError, "mae": MeanAbsoluteError}
+_ALIASES = {cls.__name__: cls for cls in _CLASSES} | {
+    "MSE": MeanSquaredError,
+    "MAE": MeanAbsoluteError,
+    "bce": BinaryCrossentropy,
+    "BCE": BinaryCrossentropy,
+}
+_BY_FUNCTION = {
+    mean_squared_error: MeanSquaredError,
+    mean_absolute_error: MeanAbsoluteError,
+    binary_crossentropy: BinaryCrossentropy,
+    categorical_crossentropy: CategoricalCrossentropy,
+    sparse_categorical_crossentropy: SparseCategoricalCrossentropy,
+}
+
+
+def get(identifier) -> Loss | None:
+    """The loss that a name, class, config, instance or function of this module stands for."""
+    if identifier is None or isinstance(identifier, Loss):
+        return identifier
+    if isinstance(identifier, str):
+        cls = _BY_NAME.get(identifier) or _ALIASES.get(identifier)
+        if cls is None:
+            raise _checks.unknown("loss", identifier, _BY_NAME)
+        return cls()
+    if isinstance(identifier, dict):
+        name = identifier.get("class_name")
+        if name not in _ALIASES:
+            raise _checks.unknown("loss", name, _ALIASES)
+        return _ALIASES[name].from_config(identifier.get("config", {}))
+    if isinstance(identifier, type) and issubclass(identifier, Loss):
+        return identifier()
+    if callable(identifier):
+        if identifier in _BY_FUNCTION:
+            return _BY_FUNCTION[identifier]()
+        raise TypeError(
+            f"loss {getattr(identifier, '__name__', identifier)!r} is a function, of which the "
+            "gradient is not known: subclass lamina.losses.Loss with forward and backward"
+        )
+    raise TypeError(f"loss must be a name or a Loss, got {type(identifier).__name__}")

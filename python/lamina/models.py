@@ -1,0 +1,349 @@
+"""`Sequential`: a list of layers, each of which feeds the next.
+
+This file knows the structure of a model: its layers, shapes, names and weights. How it is compiled,
+trained and used is in training.py. Layers hold configuration; the core's network, which holds the
+weights and computes, is made when it is first needed, and anew after layers were added or removed,
+with the weights of the layers that stayed.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+
+from . import layers as _layers
+from .layers.base import Layer, assign_all, auto_name, check_name, snake_case
+from .layers.core import Dropout, Flatten, InputLayer, Reshape
+from .layers.embedding import Embedding
+from .standalone import bind_weights, make_network
+from .training import Trainer
+
+# Layers that hand an index on unchanged: an Embedding behind them is still the model's front.
+_TRANSPARENT = (Flatten, Reshape, Dropout)
+
+
+class Sequential(Trainer):
+    """A model made of a list of layers.
+
+    layers: a list of layers; the first may be an `Input`, or have an input_shape, and then all
+    shapes are checked as layers are added. Otherwise they are known from the first data on.
+    trainable: False freezes all weights. name: "sequential", "sequential_1", ... by default.
+    """
+
+    def __init__(self, layers=None, trainable: bool = True, name: str | None = None) -> None:
+        super().__init__()
+        prefix = snake_case(type(self).__name__)
+        self.name = auto_name(prefix) if name is None else check_name(name)
+        self._trainable = bool(trainable)
+        self._input: InputLayer | None = None
+        self._layers: list[Layer] = []
+        self._in_shape: tuple[int, ...] | None = None  # all shapes without the batch axis
+        self._shapes: list[tuple[int, ...]] = []  # each layer's output, if _in_shape is known
+        self._front_embedding: Embedding | None = None
+        self._network = None
+        if layers is not None:
+            if isinstance(layers, Layer) or not hasattr(layers, "__iter__"):
+                layers = [layers]
+            for layer in layers:
+                self.add(layer)
+
+    # ---- structure ------------------------------------------------------------------------------
+
+    def add(self, layer: Layer, rebuild: bool = True) -> None:
+        """Append a layer. ValueError, and no change, if it is no layer or does not fit."""
+        self._check_idle("add a layer")
+        if not isinstance(layer, Layer):
+            hint = "; call it: layers.Dense(...)" if isinstance(layer, type) else ""
+            if isinstance(layer, Sequential):
+                hint = "; a model inside a model is not offered yet"
+            raise ValueError(f"Sequential takes layers, got {layer!r}{hint}")
+        owner = layer._model()
+        if owner is not None:
+            raise ValueError(
+                f"{layer._label} already belongs to model '{owner.name}'; make a new layer with "
+                f"{type(layer).__name__}.from_config(layer.get_config()), or pop() it there"
+            )
+        if isinstance(layer, InputLayer):
+            self._add_input(layer)
+            return
+        if any(layer.name == other.name for other in self._layers):
+            raise ValueError(
+                f"model '{self.name}' already has a layer named '{layer.name}'; names must differ"
+            )
+        in_shape = self._in_shape
+        if in_shape is None and not self._layers:
+            in_shape = layer._declared_input_shape
+        if in_shape is not None:
+            before = self._shapes[-1] if self._shapes else in_shape
+            layer._built_for(before)
+            after = layer._chain(before)
+            layer._input_shape, layer._output_shape = before, after
+            self._shapes.append(after)
+        self._in_shape = in_shape
+        layer._owner = weakref.ref(self)
+        self._layers.append(layer)
+        self._changed()
+
+    def _add_input(self, layer: InputLayer) -> None:
+        if self._layers or self._input is not None:
+            raise ValueError(
+                f"an Input must come first and once, model '{self.name}' already begins with "
+                f"{(self._input or self._layers[0])._label}"
+            )
+        layer._owner = weakref.ref(self)
+        self._input = layer
+        self._in_shape = layer.shape
+
+    def pop(self, rebuild: bool = True) -> Layer:
+        """Remove the last layer and return it, with its weights; it may join another model."""
+        self._check_idle("remove a layer")
+        if not self._layers:
+            raise ValueError(f"model '{self.name}' has no layers to remove")
+        self._realise_if_possible()
+        layer = self._layers.pop()
+        if self._shapes:
+            self._shapes.pop()
+        for weight in layer._weights:  # no longer a view of this model's buffer
+            weight._array = weight._array.copy()
+        layer._owner = None
+        if not self._layers and self._input is None:
+            self._in_shape = None
+        self._changed()
+        return layer
+
+    def _changed(self) -> None:
+        self._network = None
+        self._forget_runners()
+        self._front_embedding = None
+        for layer in self._layers:
+            if isinstance(layer, Embedding):
+                self._front_embedding = layer
+            if not isinstance(layer, _TRANSPARENT):
+                break
+
+    def build(self, input_shape=None) -> None:
+        """Make the weights. input_shape begins with the batch axis: (None, 28, 28).
+
+        Not needed where the first layer says its input_shape, and done by the first data.
+        """
+        if not self._layers:
+            raise ValueError(f"model '{self.name}' cannot be built without layers; add() some")
+        if input_shape is not None:
+            if not isinstance(input_shape, (tuple, list)) or not input_shape:
+                raise TypeError(
+                    "input_shape must be a tuple that begins with None for the batch, "
+                    f"got {input_shape!r}"
+                )
+            from . import _checks
+
+            shape = _checks.shape("input_shape, after the batch axis,", tuple(input_shape[1:]))
+            if self._in_shape is not None and shape != self._in_shape:
+                raise ValueError(
+                    f"model '{self.name}' takes inputs of shape {self.input_shape}, "
+                    f"got {tuple(input_shape)}"
+                )
+            self._adopt((shape, self._chain(shape)[-1]))
+        self._realise()
+
+    def _chain(self, input_shape) -> list[tuple[int, ...]]:
+        """Each layer's output shape for this input; nothing is changed."""
+        shapes, shape = [], tuple(input_shape)
+        for layer in self._layers:
+            layer._built_for(shape)
+            shape = layer._chain(shape)
+            shapes.append(shape)
+        return shapes
+
+    def _shapes_for(self, infer) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Shapes of input and output; `infer()` is asked for the first if it is not known yet."""
+        if not self._layers:
+            raise ValueError(f"model '{self.name}' has no layers; add() some")
+        if self._in_shape is not None:
+            return self._in_shape, self._shapes[-1]
+        input_shape = tuple(infer())
+        return input_shape, self._chain(input_shape)[-1]
+
+    def _adopt(self, shapes) -> None:
+        """Take on the shapes that `_shapes_for` found, and make the weights."""
+        if self._in_shape is None:
+            self._shapes = self._chain(shapes[0])
+            self._in_shape = shapes[0]
+            before = self._in_shape
+            for layer, after in zip(self._layers, self._shapes, strict=True):
+                layer._input_shape, layer._output_shape = before, after
+                before = after
+        self._realise()
+
+    def _realise(self):
+        """The core's network, made now if there is none."""
+        if self._network is None:
+            if not self.built:
+                raise ValueError(
+                    f"model '{self.name}' is not built yet: give its first layer an input_shape, "
+                    "call build(), or train it"
+                )
+            network = make_network(self._layers, self._in_shape)
+            bind_weights(self._layers, network)
+            self._network = network
+        return self._network
+
+    def _realise_if_possible(self) -> None:
+        if self.built:
+            self._realise()
+
+    # ---- what it is -----------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, without the Input. A copy: use add() and pop() to change the model."""
+        return list(self._layers)
+
+    @layers.setter
+    def layers(self, _) -> None:
+        raise AttributeError("layers cannot be assigned; use add() and pop()")
+
+    @property
+    def built(self) -> bool:
+        return self._in_shape is not None and bool(self._layers)
+
+    @property
+    def input_shape(self) -> tuple:
+        """With None for the batch. AttributeError before the model is built."""
+        if not self.built:
+            raise AttributeError(f"model '{self.name}' has no input_shape before it is built")
+        return (None, *self._in_shape)
+
+    @property
+    def output_shape(self) -> tuple:
+        """With None for the batch. AttributeError before the model is built."""
+        if not self.built:
+            raise AttributeError(f"model '{self.name}' has no output_shape before it is built")
+        return (None, *self._shapes[-1])
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer of this name, or at this place. ValueError if there is none."""
+        if (name is None) == (index is None):
+            raise ValueError("get_layer takes a name or an index")
+        if index is not None:
+            if not -len(self._layers) <= index < len(self._layers):
+                raise ValueError(f"there is no layer {index}, the model has {len(self._layers)}")
+            return self._layers[index]
+        for layer in self._layers:
+            if layer.name == name:
+                return layer
+        names = ", ".join(layer.name for layer in self._layers)
+        raise ValueError(f"there is no layer named {name!r}; there are: {names}")
+
+    def summary(
+        self,
+        line_length=None,
+        positions=None,
+        print_fn=None,
+        expand_nested=False,
+        show_trainable=False,
+        layer_range=None,
+    ) -> None:
+        """Print the layers, their output shapes and parameters as a table.
+
+        print_fn: called with each line, instead of print. layer_range: the names of the first and
+        the last layer to show. Works before the model is built, with "?" for the shapes.
+        """
+        from .summary import print_summary
+
+        self._realise_if_possible()
+        print_summary(self, line_length, positions, print_fn, show_trainable, layer_range)
+
+    def get_config(self) -> dict:
+        """What `from_config` makes the same model of, with new weights."""
+        layers = [self._input] if self._input is not None else []
+        config = {
+            "name": self.name,
+            "trainable": self._trainable,
+            "layers": [
+                {"class_name": type(layer).__name__, "config": layer.get_config()}
+                for layer in [*layers, *self._layers]
+            ],
+        }
+        if self.built:
+            config["build_input_shape"] = self.input_shape
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects: dict | None = None) -> Sequential:
+        """The model of a get_config(). custom_objects: {class name: class} of your own layers."""
+        model = cls(trainable=config.get("trainable", True), name=config.get("name"))
+        for item in config["layers"]:
+            layer = _layers.by_class_name(item["class_name"], custom_objects)
+            model.add(layer.from_config(item["config"]))
+        shape = config.get("build_input_shape")
+        if shape is not None and not model.built and model._layers:
+            model.build(tuple(shape))
+        return model
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+    # ---- weights --------------------------------------------------------------------------------
+
+    @property
+    def trainable(self) -> bool:
+        """Setting it sets it for every layer. Takes effect at the next call of fit."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value) -> None:
+        self._trainable = bool(value)
+        for layer in self._layers:
+            layer.trainable = value
+
+    @property
+    def weights(self) -> list:
+        """All layers' weights; empty before the model is built."""
+        self._realise_if_possible()
+        return [weight for layer in self._layers for weight in layer._weights]
+
+    variables = weights
+
+    @property
+    def trainable_weights(self) -> list:
+        return [weight for weight in self.weights if weight.trainable and self._trainable]
+
+    trainable_variables = trainable_weights
+
+    @property
+    def non_trainable_weights(self) -> list:
+        return [weight for weight in self.weights if not (weight.trainable and self._trainable)]
+
+    non_trainable_variables = non_trainable_weights
+
+    def get_weights(self) -> list:
+        """Copies of all weights."""
+        return [weight.numpy() for weight in self.weights]
+
+    def set_weights(self, weights) -> None:
+        """Overwrite all weights, or none: everything is checked first."""
+        self._realise()
+        assign_all(self.weights, weights, f"model '{self.name}'")
+
+    def count_params(self) -> int:
+        """How many numbers the weights hold. ValueError before the model is built."""
+        self._realise()
+        return sum(math.prod(weight.shape) for weight in self.weights)
+
+    def save_weights(self, filepath, overwrite: bool = True) -> None:
+        """Write the weights to a file in the safetensors layout; see lamina.saving."""
+        from .saving import save_weights
+
+        save_weights(self, filepath, overwrite)
+
+    def load_weights(self, filepath) -> None:
+        """Read what save_weights wrote. The model must have the same layers, and be built.
+
+        ValueError, and no weight is changed, if the file is damaged or does not fit.
+        """
+        from .saving import load_weights
+
+        load_weights(self, filepath)
+
+
+__all__ = ["Sequential"]

@@ -1,0 +1,167 @@
+"""Optimizers: how a gradient moves the weights. Names, formulas and defaults are Keras's.
+
+An optimizer keeps state for the weights of one model (momenta, the number of steps) and belongs to
+the first model that trains with it. That state starts anew when layers are added or removed.
+"""
+
+from __future__ import annotations
+
+import weakref
+
+import numpy as np
+
+from . import _checks, _core
+
+
+class Optimizer:
+    """Base of SGD and Adam; there are no optimizers in Python."""
+
+    _kind = ""
+
+    def __init__(self, learning_rate, name, **options) -> None:
+        self.name = name
+        self._options = options
+        rate = _learning_rate(type(self).__name__, learning_rate)
+        self._core = _core.Optimizer(self._kind, rate, **options)
+        self._network = None
+        self._model = None  # weak reference
+
+    @property
+    def learning_rate(self) -> float:
+        """May be set at any time, also by a callback while fit runs."""
+        # The core holds a float32; the shortest decimal that is this float32 is what was set.
+        return float(str(np.float32(self._core.learning_rate)))
+
+    @learning_rate.setter
+    def learning_rate(self, value) -> None:
+        self._core.learning_rate = _learning_rate(type(self).__name__, value)
+
+    lr = learning_rate
+
+    @property
+    def iterations(self) -> int:
+        """How many steps have been taken."""
+        return int(self._core.iterations)
+
+    @property
+    def built(self) -> bool:
+        return self._network is not None
+
+    @property
+    def state(self) -> dict:
+        """Views of the state, one float32 vector as long as all weights for each name."""
+        return dict(self._core.slots) if self.built else {}
+
+    def get_config(self) -> dict:
+        return {"name": self.name, "learning_rate": self.learning_rate, **self._options}
+
+    @classmethod
+    def from_config(cls, config: dict):
+        return cls(**config)
+
+    def _check_owner(self, model) -> None:
+        owner = self._model() if self._model is not None else None
+        if owner is not None and owner is not model:
+            raise ValueError(
+                f"this {type(self).__name__} optimizer belongs to model '{owner.name}'; make a new "
+                f"one: {type(self).__name__}.from_config(optimizer.get_config())"
+            )
+
+    def _build(self, model, network) -> None:
+        """Make room for the network's state; what was there for another network is dropped."""
+        self._model = weakref.ref(model)
+        if self._network is not network:
+            self._core.build(network)
+            self._core.iterations = 0
+            self._network = network
+
+
+def _learning_rate(who, value) -> float:
+    if callable(value):
+        raise TypeError(
+            f"{who}: learning_rate must be a number; schedules are not offered yet, set "
+            "optimizer.learning_rate in a callback"
+        )
+    return _checks.number(f"{who}: learning_rate", value, 0.0)
+
+
+class SGD(Optimizer):
+    """w -= learning_rate * dw; with momentum: m = momentum * m - learning_rate * dw, then w += m,
+    or with nesterov w += momentum * m - learning_rate * dw.
+    """
+
+    _kind = "sgd"
+
+    def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, name="SGD") -> None:
+        momentum = _checks.number("SGD: momentum", momentum, 0.0, 1.0)
+        super().__init__(learning_rate, name, momentum=momentum, nesterov=bool(nesterov))
+
+    @property
+    def momentum(self) -> float:
+        return self._options["momentum"]
+
+    @property
+    def nesterov(self) -> bool:
+        return self._options["nesterov"]
+
+
+class Adam(Optimizer):
+    """m += (1 - beta_1)(dw - m), v += (1 - beta_2)(dw^2 - v),
+    w -= learning_rate * sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon).
+
+    epsilon is the "epsilon hat" before section 2.1 of Kingma and Ba (2014), as in Keras: it is not
+    corrected for bias.
+    """
+
+    _kind = "adam"
+
+    def __init__(
+        self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, name="adam"
+    ) -> None:
+        super().__init__(
+            learning_rate,
+            name,
+            beta_1=_beta("beta_1", beta_1),
+            beta_2=_beta("beta_2", beta_2),
+            epsilon=_checks.number("Adam: epsilon", epsilon, 0.0),
+        )
+
+    @property
+    def beta_1(self) -> float:
+        return self._options["beta_1"]
+
+    @property
+    def beta_2(self) -> float:
+        return self._options["beta_2"]
+
+    @property
+    def epsilon(self) -> float:
+        return self._options["epsilon"]
+
+
+def _beta(name, value) -> float:
+    value = _checks.number(f"Adam: {name}", value, 0.0, 1.0)
+    if value == 1.0:
+        raise ValueError(f"Adam: {name} must be below 1, got 1")
+    return value
+
+
+_BY_NAME = {"adam": Adam, "sgd": SGD}
+
+
+def get(identifier) -> Optimizer:
+    """The optimizer that a name, class, config or instance stands for."""
+    if isinstance(identifier, Optimizer):
+        return identifier
+    if isinstance(identifier, str):
+        if identifier.lower() not in _BY_NAME:
+            raise _checks.unknown("optimizer", identifier, _BY_NAME)
+        return _BY_NAME[identifier.lower()]()
+    if isinstance(identifier, dict):
+        name = str(identifier.get("class_name"))
+        if name.lower() not in _BY_NAME:
+            raise _checks.unknown("optimizer", name, _BY_NAME)
+        return _BY_NAME[name.lower()].from_config(identifier.get("config", {}))
+    if isinstance(identifier, type) and issubclass(identifier, Optimizer):
+        return identifier()
+    raise TypeError(f"optimizer must be a name or an Optimizer, got {type(identifier).__name__}")

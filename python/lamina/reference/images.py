@@ -1,0 +1,171 @@
+"""Convolution and pooling of images.
+
+Images are NHWC: (batch, height, width, channels). Along one axis of n inputs, a window of k taps
+with dilation d reaches over r = (k - 1) d + 1 inputs. padding "valid" keeps the windows inside:
+floor((n - r) / stride) + 1 outputs. "same" gives ceil(n / stride) outputs and adds
+max((outputs - 1) stride + r - n, 0) zeros, the odd one at the end, as TensorFlow does. Sizes may
+be one int or a pair.
+"""
+
+import numpy as np
+
+from ._array import real
+
+
+def _pair(v):
+    return (v, v) if np.ndim(v) == 0 else tuple(v)
+
+
+def _axis(n, k, stride, dilation, padding):
+    """(outputs, zeros before, zeros after) along one axis."""
+    reach = (k - 1) * dilation + 1
+    if padding == "valid":
+        return (n - reach) // stride + 1, 0, 0
+    outputs = -(-n // stride)
+    total = max((outputs - 1) * stride + reach - n, 0)
+    return outputs, total // 2, total - total // 2
+
+
+class _Geometry:
+    """Output size, padding and, for every tap of the kernel, the pixels it meets."""
+
+    def __init__(self, height, width, kernel_size, strides, padding, dilation=1):
+        self.kernel_size = _pair(kernel_size)
+        self.strides = _pair(strides)
+        self.dilation = _pair(dilation)
+        rows, columns = (
+            _axis(n, k, s, d, padding)
+            for n, k, s, d in zip(
+                (height, width), self.kernel_size, self.strides, self.dilation, strict=True
+            )
+        )
+        self.height, self.width = height, width
+        self.out_height, self.out_width = rows[0], columns[0]
+        self.pad = (0, 0), rows[1:], columns[1:], (0, 0)
+
+    def taps(self):
+        """Yields (i, j, where): padded[where] is what tap (i, j) meets at every output pixel."""
+        (sh, sw), (dh, dw) = self.strides, self.dilation
+        for i in range(self.kernel_size[0]):
+            for j in range(self.kernel_size[1]):
+                rows = slice(i * dh, i * dh + (self.out_height - 1) * sh + 1, sh)
+                columns = slice(j * dw, j * dw + (self.out_width - 1) * sw + 1, sw)
+                yield i, j, (slice(None), rows, columns)
+
+    def padded(self, x):
+        return np.pad(x, self.pad)
+
+    def cropped(self, x):
+        top, left = self.pad[1][0], self.pad[2][0]
+        return x[:, top : top + self.height, left : left + self.width]
+
+    def windows(self):
+        """Yields (oi, oj, rows, columns): the part of the image under each output pixel."""
+        (kh, kw), (sh, sw) = self.kernel_size, self.strides
+        for oi in range(self.out_height):
+            for oj in range(self.out_width):
+                i, j = oi * sh - self.pad[1][0], oj * sw - self.pad[2][0]
+                rows = slice(max(i, 0), min(i + kh, self.height))
+                columns = slice(max(j, 0), min(j + kw, self.width))
+                yield oi, oj, rows, columns
+
+
+def conv2d_forward(x, kernel, bias=None, strides=(1, 1), padding="valid", dilation=(1, 1)):
+    """y[n, oi, oj, f] = bias[f] + sum_{i, j, c} x[n, oi sh + i dh, oj sw + j dw, c] k[i, j, c, f].
+
+    x: (n, height, width, channels), padded with zeros; kernel: (kh, kw, channels, filters).
+    Returns (n, out_height, out_width, filters). It is a correlation: the kernel is not flipped.
+    """
+    x, kernel = real(x), real(kernel)
+    g = _Geometry(*x.shape[1:3], kernel.shape[:2], strides, padding, dilation)
+    x = g.padded(x)
+    y = np.zeros((len(x), g.out_height, g.out_width, kernel.shape[3]), x.dtype)
+    for i, j, where in g.taps():
+        y += x[where] @ kernel[i, j]
+    return y if bias is None else y + bias
+
+
+def conv2d_backward_input(
+    dy, kernel, input_shape, strides=(1, 1), padding="valid", dilation=(1, 1)
+):
+    """dx, of input_shape: every tap sends dy k^T back to where it read."""
+    dy, kernel = real(dy), real(kernel)
+    g = _Geometry(*input_shape[1:3], kernel.shape[:2], strides, padding, dilation)
+    dx = g.padded(np.zeros(input_shape, dy.dtype))
+    for i, j, where in g.taps():
+        dx[where] += dy @ kernel[i, j].T
+    return g.cropped(dx)
+
+
+def conv2d_backward_kernel(dy, x, kernel_size, strides=(1, 1), padding="valid", dilation=(1, 1)):
+    """dk[i, j, c, f] = sum over n, oi, oj of (what tap (i, j) read of channel c) dy[n, oi, oj, f].
+
+    Returns (kh, kw, channels, filters).
+    """
+    dy, x = real(dy), real(x)
+    g = _Geometry(*x.shape[1:3], kernel_size, strides, padding, dilation)
+    x = g.padded(x)
+    dkernel = np.zeros((*g.kernel_size, x.shape[3], dy.shape[3]), x.dtype)
+    for i, j, where in g.taps():
+        dkernel[i, j] = np.tensordot(x[where], dy, axes=((0, 1, 2), (0, 1, 2)))
+    return dkernel
+
+
+def conv2d_backward_bias(dy):
+    """dbias[f] = sum over n, oi, oj of dy[n, oi, oj, f]."""
+    return real(dy).sum(axis=(0, 1, 2))
+
+
+def max_pool2d_forward(x, pool_size=(2, 2), strides=None, padding="valid"):
+    """The largest input of each window and channel; padding never wins, a NaN always does.
+
+    x: (n, height, width, channels); strides default to pool_size. Returns (y, argmax), both
+    (n, out_height, out_width, channels); argmax is int32, i * width + j of the first largest.
+    """
+    x = real(x)
+    g = _Geometry(*x.shape[1:3], pool_size, pool_size if strides is None else strides, padding)
+    shape = len(x), g.out_height, g.out_width, x.shape[3]
+    y, argmax = np.empty(shape, x.dtype), np.empty(shape, np.int32)
+    for oi, oj, rows, columns in g.windows():
+        window = x[:, rows, columns]
+        down, across = window.shape[1:3]
+        window = window.reshape(len(x), down * across, x.shape[3])
+        best = window.argmax(axis=1)
+        y[:, oi, oj] = np.take_along_axis(window, best[:, None], axis=1)[:, 0]
+        i, j = rows.start + best // across, columns.start + best % across
+        argmax[:, oi, oj] = i * g.width + j
+    return y, argmax
+
+
+def max_pool2d_backward(dy, argmax, input_shape, pool_size=(2, 2), strides=None, padding="valid"):
+    """dx, of input_shape: every dy goes to the input that won; where windows overlap they add."""
+    dy = real(dy)
+    n, height, width, channels = input_shape
+    dx = np.zeros((n, height * width, channels), dy.dtype)
+    image, channel = np.arange(n)[:, None, None, None], np.arange(channels)
+    np.add.at(dx, (image, np.asarray(argmax), channel), dy)
+    return dx.reshape(input_shape)
+
+
+def average_pool2d_forward(x, pool_size=(2, 2), strides=None, padding="valid"):
+    """The mean of each window and channel, over those inputs that lie inside the image.
+
+    x: (n, height, width, channels). Returns (n, out_height, out_width, channels).
+    """
+    x = real(x)
+    g = _Geometry(*x.shape[1:3], pool_size, pool_size if strides is None else strides, padding)
+    y = np.empty((len(x), g.out_height, g.out_width, x.shape[3]), x.dtype)
+    for oi, oj, rows, columns in g.windows():
+        y[:, oi, oj] = x[:, rows, columns].mean(axis=(1, 2))
+    return y
+
+
+def average_pool2d_backward(dy, input_shape, pool_size=(2, 2), strides=None, padding="valid"):
+    """dx, of input_shape: every dy is shared out evenly over its window."""
+    dy = real(dy)
+    g = _Geometry(*input_shape[1:3], pool_size, pool_size if strides is None else strides, padding)
+    dx = np.zeros(input_shape, dy.dtype)
+    for oi, oj, rows, columns in g.windows():
+        count = (rows.stop - rows.start) * (columns.stop - columns.start)
+        dx[:, rows, columns] += dy[:, oi : oi + 1, oj : oj + 1] / count
+    return dx

@@ -1,0 +1,36 @@
+"""One step of an optimizer, in place: w, and the slots velocity, m, v, are written to.
+
+All arrays have the shape of w. dw is the gradient.
+"""
+
+import math
+
+import numpy as np
+
+
+def sgd_step(w, dw, learning_rate, momentum=0.0, nesterov=False, velocity=None):
+    """w <- w - learning_rate dw; with momentum, velocity <- momentum velocity - learning_rate dw
+    and w <- w + velocity, with nesterov w <- w + momentum velocity - learning_rate dw.
+
+    Returns w. Source: Sutskever et al., ICML 2013, in the form that Keras gives it.
+    """
+    step = -learning_rate * dw
+    if momentum != 0:
+        velocity[...] = momentum * velocity + step
+        step = momentum * velocity + step if nesterov else velocity
+    w += step
+    return w
+
+
+def adam_step(w, m, v, dw, step, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
+    """m <- m + (1 - beta_1) (dw - m), v <- v + (1 - beta_2) (dw^2 - v), w <- w - r m / (sqrt v +
+    epsilon), r = learning_rate sqrt(1 - beta_2^step) / (1 - beta_1^step); step counts from 1.
+
+    Returns w. Source: Kingma and Ba, ICLR 2015; this epsilon is the "epsilon hat" at the end of
+    its section 2, which is Keras's epsilon, not PyTorch's.
+    """
+    m += (1 - beta_1) * (dw - m)
+    v += (1 - beta_2) * (dw**2 - v)
+    rate = learning_rate * math.sqrt(1 - beta_2**step) / (1 - beta_1**step)
+    w -= rate * m / (np.sqrt(v) + epsilon)
+    return w

@@ -1,0 +1,85 @@
+"""One layer on its own, called on an array: a network of that layer alone, kept for the next call.
+
+For exploring and for tests; a model is what is fast.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import _core, _random, data
+
+
+def call_layer(layer, x, training) -> np.ndarray:
+    if hasattr(x, "_core_layer"):
+        raise TypeError(
+            f"{layer._label} was called on a layer: the functional API is not offered, "
+            "pass a list of layers to Sequential"
+        )
+    x = data.as_rows(data.as_array(x, f"input of {layer._label}"))
+    if x.ndim == 0:
+        raise ValueError(f"{layer._label} needs an array with a batch axis, got a number")
+    shape = x.shape[1:]
+    network = layer.__dict__.get("_alone")
+    if network is None or network.input_shape != shape:
+        layer._realise()
+        layer._built_for(shape)
+        network = make_network([layer], shape)
+        if layer._model() is None:
+            bind_weights([layer], network)
+        layer.__dict__["_alone"] = network
+    for view, weight in zip(network.weights, layer._weights, strict=True):
+        if weight._array is not view:
+            view[...] = weight._array
+    seed = _random.next_seed() if training else 0
+    out = np.empty((len(x), *network.output_shape), np.float32)
+    runner = _core.Runner(network, "predict", max(1, min(len(x), 32)), seed=seed)
+    runner.predict(x, out, training=bool(training))
+    return out
+
+
+def make_network(layers, input_shape) -> _core.Network:
+    """The core's network of these layers, holding their weights or newly initialised ones.
+
+    The layers themselves are left as they are until `bind_weights`.
+    """
+    from . import initializers
+
+    shape, cores = tuple(input_shape), []
+    for layer in layers:
+        layer._built_for(shape)
+        core = layer._make(shape)
+        cores.append(core)
+        shape = tuple(core.output_shape(shape))
+    network = _core.Network(tuple(input_shape), cores)
+    for param, view in zip(network.params, network.weights, strict=True):
+        layer = layers[param.layer]
+        old = layer._find(param.name)
+        if old is None:
+            who = f"{layer._label}, weight '{param.name}'"
+            initializer = layer._initializer(param.name)
+            view[...] = initializers.initial_values(initializer, view.shape, who)
+        elif old.shape != view.shape:
+            raise ValueError(
+                f"{layer._label}: weight '{param.name}' has shape {old.shape}, and its new place "
+                f"takes {view.shape}"
+            )
+        else:
+            view[...] = old._array
+    return network
+
+
+def bind_weights(layers, network) -> None:
+    """Make the layers' weights views of the network's."""
+    from .layers.base import Weight
+
+    shapes = [tuple(network.input_shape), *map(tuple, network.output_shapes)]
+    for i, layer in enumerate(layers):
+        layer._input_shape, layer._output_shape = shapes[i], shapes[i + 1]
+    for param, view in zip(network.params, network.weights, strict=True):
+        layer = layers[param.layer]
+        weight = layer._find(param.name)
+        if weight is None:
+            layer._weights.append(Weight(layer, param.name, view, param.trainable))
+        else:
+            weight._array = view

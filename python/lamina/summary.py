@@ -1,0 +1,137 @@
+"""The table of `Sequential.summary`: pure text, no terminal needed."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+
+
+def print_summary(
+    model,
+    line_length=None,
+    positions=None,
+    print_fn=None,
+    show_trainable=False,
+    layer_range=None,
+) -> None:
+    if print_fn is None:
+        print_fn = _print
+    width = line_length or min(88, _columns() - 4)
+    header = ["Layer (type)", "Output Shape", "Param #"]
+    if positions is None:
+        positions = [0.44, 0.76, 1.0]
+        if show_trainable:
+            positions = [0.38, 0.65, 0.85, 1.0]
+    if show_trainable:
+        header.append("Trainable")
+    if len(positions) != len(header):
+        raise ValueError(f"positions must have {len(header)} entries, got {len(positions)}")
+    rows = [_row(layer, show_trainable) for layer in _in_range(model.layers, layer_range)]
+    lines = [f'Model: "{model.name}"', *_table(header, rows, _widths(positions, width))]
+    lines += _totals(model)
+    for line in lines:
+        print_fn(line)
+
+
+def _row(layer, show_trainable):
+    name = f"{layer.name} ({type(layer).__name__})"
+    if layer.built:
+        cells = [name, str(layer.output_shape), f"{layer.count_params():,}"]
+    else:
+        cells = [name, "?", "0 (unbuilt)"]
+    if show_trainable:
+        flag = "Y" if layer.trainable else "N"
+        cells.append(flag if layer._weights else "-")
+    return cells
+
+
+def _in_range(layers, layer_range):
+    if layer_range is None:
+        return layers
+    import re
+
+    if len(layer_range) != 2 or not all(isinstance(name, str) for name in layer_range):
+        raise ValueError(f"layer_range must be two layer names (or patterns), got {layer_range!r}")
+    first, last = (
+        [i for i, layer in enumerate(layers) if re.match(pattern, layer.name)]
+        for pattern in layer_range
+    )
+    if not first or not last:
+        raise ValueError(f"layer_range {layer_range!r} matches no layers")
+    low, high = min(min(first), min(last)), max(max(first), max(last))
+    return layers[low : high + 1]
+
+
+def _widths(positions, width):
+    ends = [int(p * width) if p <= 1 else int(p) for p in positions]
+    starts = [0, *ends[:-1]]
+    # Of each column three places go to its border and the blanks beside the text.
+    return [max(3, end - start - 3) for start, end in zip(starts, ends, strict=True)]
+
+
+def _table(header, rows, widths):
+    def rule(left, line, middle, right):
+        return left + middle.join(line * (width + 2) for width in widths) + right
+
+    def cells(values, bar):
+        texts = [_wrap(value, width) for value, width in zip(values, widths, strict=True)]
+        for i in range(max(map(len, texts))):
+            parts = []
+            for column, (text, width) in enumerate(zip(texts, widths, strict=True)):
+                part = text[i] if i < len(text) else ""
+                parts.append(part.rjust(width) if column == 2 else part.ljust(width))
+            yield f"{bar} " + f" {bar} ".join(parts) + f" {bar}"
+
+    yield rule("┏", "━", "┳", "┓")
+    yield from cells(header, "┃")
+    yield rule("┡", "━", "╇", "┩")
+    for i, row in enumerate(rows):
+        if i:
+            yield rule("├", "─", "┼", "┤")
+        yield from cells(row, "│")
+    yield rule("└", "─", "┴", "┘")
+
+
+def _wrap(text, width):
+    return [text[i : i + width] for i in range(0, len(text), width)] or [""]
+
+
+def _totals(model):
+    weights = [weight for layer in model.layers for weight in layer.weights]
+    total = sum(math.prod(weight.shape) for weight in weights)
+    trainable = sum(math.prod(w.shape) for w in weights if w.trainable and model.trainable)
+    optimizer = 0
+    if model.optimizer is not None and model.optimizer.built:
+        # As Keras counts: the slots of trainable weights, the iterations and the learning rate.
+        optimizer = len(model.optimizer.state) * trainable + 2
+    lines = [
+        f" Total params: {_size(total + optimizer)}",
+        f" Trainable params: {_size(trainable)}",
+        f" Non-trainable params: {_size(total - trainable)}",
+    ]
+    if optimizer:
+        lines.append(f" Optimizer params: {_size(optimizer)}")
+    return lines
+
+
+def _size(count):
+    size, units = count * 4.0, ["B", "KB", "MB", "GB", "TB"]
+    while size >= 1024 and len(units) > 1:
+        size /= 1024
+        units.pop(0)
+    return f"{count:,} ({size:.2f} {units[0]})"
+
+
+def _columns():
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns
+    except (AttributeError, ValueError, OSError):
+        return 80
+
+
+def _print(line):
+    try:
+        print(line)
+    except UnicodeEncodeError:  # a stdout of ASCII: the same table in its characters
+        print(line.translate(str.maketrans("┏┳┓┡╇┩├┼┤└┴┘━─┃│", "++++++++++++=-||")))

@@ -1,0 +1,53 @@
+"""Helpers: the global seed, one-hot targets."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import _checks, _random
+
+
+def set_random_seed(seed: int) -> None:
+    """Make everything random repeatable: Python's `random`, NumPy, and `lamina` itself.
+
+    Initial weights, the order of rows and dropout masks follow from the seed alone, whatever the
+    number of threads. seed: an integer in [0, 2^32). ValueError for anything else, as in Keras.
+    """
+    try:
+        seed = _checks.integer("seed", seed)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+    if not 0 <= seed < 1 << 32:
+        raise ValueError(f"seed must be in [0, 2**32), got {seed}")
+    import random
+
+    random.seed(seed)
+    np.random.seed(seed)
+    _random.set_seed(seed)
+
+
+def to_categorical(x, num_classes: int | None = None) -> np.ndarray:
+    """One-hot rows: class numbers (...) -> float32 (..., num_classes), 1 at the class.
+
+    An axis of size 1 at the end is dropped. num_classes defaults to the largest number plus 1.
+    ValueError for fractions, negative numbers, and numbers that are not below num_classes.
+    """
+    from . import data
+
+    x = data.as_array(x, "x")
+    if x.ndim > 1 and x.shape[-1] == 1:
+        x = x[..., 0]
+    if num_classes is None:
+        num_classes = int(x.max()) + 1 if x.size else 0
+    num_classes = _checks.integer("num_classes", num_classes, 0)
+    flat = data.class_numbers(x.reshape(-1), num_classes, "x")
+    out = np.zeros((flat.size, num_classes), np.float32)
+    out[np.arange(flat.size), flat] = 1.0
+    return out.reshape(*x.shape, num_classes)
+
+
+def clear_session() -> None:
+    """Automatic names start anew: the next Dense is called `dense` again."""
+    from .layers.base import reset_names
+
+    reset_names()

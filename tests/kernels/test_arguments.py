@@ -1,0 +1,192 @@
+"""What every kernel asks of its arguments and of `out`, tried on all of them alike."""
+
+import numpy as np
+import pytest
+from close import assert_bits
+from kernel_cases import normal, rng
+from lamina import kernels, reference
+
+G = rng(100)
+X = normal(G, 6, 8)
+IMAGE = normal(G, 2, 6, 6, 3)
+KERNEL = normal(G, 3, 3, 3, 4)
+LABELS = np.array([0, 7, 3, 3, 1, 2])
+COLUMN = np.abs(normal(G, 8)) + 1
+PROBABILITIES = np.abs(X) / 8 + np.float32(0.1)
+
+ACTIVATIONS = ["relu", "leaky_relu", "elu", "sigmoid", "tanh", "softplus", "gelu"]
+ACTIVATIONS += ["softmax", "log_softmax"]
+LOSSES = ["softmax_cross_entropy_onehot", "sigmoid_cross_entropy", "mean_squared_error"]
+LOSSES += ["mean_absolute_error", "cross_entropy_onehot", "binary_cross_entropy"]
+
+# name -> arguments of a valid call
+CALLS = {
+    "gemm": (X, normal(G, 8, 5)),
+    **{f"{name}_forward": (X,) for name in ACTIVATIONS},
+    **{f"{name}_backward": (X, X[::-1].copy()) for name in ACTIVATIONS},
+    "softmax_cross_entropy_sparse": (X, LABELS),
+    "cross_entropy_sparse": (PROBABILITIES, LABELS),
+    **dict.fromkeys(LOSSES, (PROBABILITIES, X)),
+    "dropout_forward": (X, 0.4, 1),
+    "dropout_backward": (X, 0.4, 1),
+    "conv2d_forward": (IMAGE, KERNEL),
+    "conv2d_backward_input": (normal(G, 2, 4, 4, 4), KERNEL, IMAGE.shape),
+    "conv2d_backward_kernel": (normal(G, 2, 4, 4, 4), IMAGE, 3),
+    "conv2d_backward_bias": (IMAGE,),
+    "max_pool2d_forward": (IMAGE,),
+    "max_pool2d_backward": (IMAGE[:, ::2, ::2].copy(), reference.max_pool2d_forward(IMAGE)[1],
+                            IMAGE.shape),
+    "average_pool2d_forward": (IMAGE,),
+    "average_pool2d_backward": (IMAGE[:, ::2, ::2].copy(), IMAGE.shape),
+    "batch_norm_forward": (X, COLUMN, COLUMN),
+    "batch_norm_inference": (X, COLUMN, COLUMN, COLUMN, COLUMN),
+    "batch_norm_backward": (X, X, COLUMN, COLUMN, COLUMN),
+    "embedding_forward": (X, LABELS % 6),
+    "embedding_backward": (X, LABELS, 9),
+    "add_bias": (X, COLUMN),
+    "column_sums": (X,),
+    "row_sums": (X,),
+    "row_argmax": (X,),
+    "gather_rows": (X, LABELS % 6),
+}  # fmt: skip
+WITHOUT_OUT = {
+    "philox4x32": (np.zeros((2, 4), np.uint32), np.zeros((2, 2), np.uint32)),
+    "random_bits": (70, 1),
+    "sgd_step": (X.copy(), X, 0.1),
+    "adam_step": (X.copy(), X.copy(), X * X, X, 1),
+}
+
+
+def copied(arguments):
+    return tuple(a.copy() if isinstance(a, np.ndarray) else a for a in arguments)
+
+
+def as_tuple(result):
+    return result if isinstance(result, tuple) else (result,)
+
+
+def as_out(arrays):
+    return arrays[0] if len(arrays) == 1 else tuple(arrays)
+
+
+def floats(arguments):
+    return [
+        i for i, a in enumerate(arguments) if isinstance(a, np.ndarray) and a.dtype == np.float32
+    ]
+
+
+def test_every_kernel_has_its_twin_and_is_tried_here():
+    public = {n for n in kernels.__all__ if callable(getattr(kernels, n))}
+    assert public == set(reference.__all__) == set(CALLS) | set(WITHOUT_OUT)
+
+
+@pytest.mark.parametrize("name", [*CALLS, *WITHOUT_OUT])
+def test_same_shapes_and_dtypes_as_the_twin(name):
+    arguments = {**CALLS, **WITHOUT_OUT}[name]
+    got = as_tuple(getattr(kernels, name)(*copied(arguments)))
+    want = as_tuple(getattr(reference, name)(*copied(arguments)))
+    for a, b in zip(got, want, strict=True):
+        assert (a.shape, a.dtype) == (b.shape, b.dtype)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_out_is_written_and_returned(name):
+    kernel, arguments = getattr(kernels, name), CALLS[name]
+    want = as_tuple(kernel(*arguments))
+    out = [np.full_like(a, -77) for a in want]
+    got = as_tuple(kernel(*arguments, out=as_out(out)))
+    assert len(got) == len(out)
+    for a, b, c in zip(got, out, want, strict=True):
+        assert a is b
+        assert_bits(a, c, what=name)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_wrong_out_is_refused(name):
+    kernel, arguments = getattr(kernels, name), CALLS[name]
+    good = as_tuple(kernel(*arguments))
+
+    def refused(error, bad, which):
+        out = [np.empty_like(a) for a in good]
+        out[which] = bad
+        with pytest.raises(error, match="out"):
+            kernel(*arguments, out=as_out(out))
+
+    for i, a in enumerate(good):
+        refused(TypeError, np.empty(a.shape, np.float64), i)
+        refused(TypeError, a.tolist(), i)
+        refused(ValueError, np.empty((*a.shape[:-1], a.shape[-1] + 1), a.dtype), i)
+        refused(ValueError, np.empty((1, *a.shape), a.dtype), i)
+        refused(ValueError, np.empty((*a.shape[:-1], 2 * a.shape[-1]), a.dtype)[..., ::2], i)
+        frozen = np.empty_like(a)
+        frozen.setflags(write=False)
+        refused(ValueError, frozen, i)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_an_out_that_overlaps_an_input_is_refused(name):
+    """Shifted by one element along an input's memory: in place nowhere."""
+    kernel, arguments = getattr(kernels, name), CALLS[name]
+    good = as_tuple(kernel(*arguments))
+    tried = 0
+    for which, result in enumerate(good):
+        for i in floats(arguments):
+            if result.dtype != np.float32:
+                continue
+            memory = np.zeros(max(result.size, arguments[i].size) + 1, np.float32)
+            overlapping = list(arguments)
+            overlapping[i] = memory[: arguments[i].size].reshape(arguments[i].shape)
+            overlapping[i][...] = arguments[i]
+            out = [np.empty_like(a) for a in good]
+            out[which] = memory[1 : 1 + result.size].reshape(result.shape)
+            if min(result.size, arguments[i].size) < 2:
+                continue
+            with pytest.raises(ValueError, match="out"):
+                kernel(*overlapping, out=as_out(out))
+            tried += 1
+    assert tried or name in ("row_argmax",)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_inputs_are_converted_and_left_alone(name):
+    kernel, arguments = getattr(kernels, name), CALLS[name]
+    want = as_tuple(kernel(*arguments))
+    for convert in (
+        lambda a: a.astype(np.float64),
+        lambda a: np.asfortranarray(a),
+        lambda a: a.tolist(),
+        lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
+    ):
+        changed = list(arguments)
+        for i in floats(arguments):
+            changed[i] = convert(arguments[i])
+        kept = copied(changed)
+        for a, b in zip(as_tuple(kernel(*changed)), want, strict=True):
+            assert_bits(a, b, what=name)
+        for a, b in zip(changed, kept, strict=True):
+            if isinstance(a, np.ndarray):
+                assert_bits(a, b)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_dtypes_that_are_no_numbers_are_refused(name):
+    kernel, arguments = getattr(kernels, name), CALLS[name]
+    for i in floats(arguments):
+        for dtype in (complex, object, str):
+            changed = list(arguments)
+            changed[i] = arguments[i].astype(dtype)
+            with pytest.raises(TypeError):
+                kernel(*changed)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        n
+        for n in CALLS
+        if n.endswith("_backward") and n.split("_")[0] not in ("batch", "dropout", "embedding")
+    ],
+)
+def test_gradients_ask_for_equal_shapes(name):
+    with pytest.raises(ValueError, match=r"dy|y|x"):
+        getattr(kernels, name)(X, X[:5])

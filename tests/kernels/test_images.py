@@ -1,0 +1,195 @@
+"""Convolution and pooling with their gradients: exact on small integers, bounded on the rest."""
+
+import numpy as np
+import pytest
+from close import UNIT, assert_bits, assert_close
+from kernel_cases import normal, rng
+from lamina import kernels, reference
+
+# x (n, height, width, channels), kernel (kh, kw), filters, strides, padding, dilation
+CONVOLUTIONS = [
+    ((2, 5, 6, 1), (3, 3), 4, (1, 1), "valid", (1, 1)),
+    ((3, 7, 9, 3), (3, 2), 17, (2, 1), "same", (1, 1)),
+    ((1, 8, 5, 16), (2, 3), 5, (3, 2), "same", (1, 1)),
+    ((2, 9, 11, 5), (3, 2), 16, (1, 1), "same", (2, 3)),
+    ((2, 10, 9, 2), (2, 2), 3, (2, 3), "valid", (3, 1)),
+    ((2, 4, 5, 33), (1, 1), 7, (1, 1), "valid", (1, 1)),
+    ((2, 5, 5, 7), (1, 1), 65, (2, 2), "same", (1, 1)),
+    ((1, 1, 1, 1), (3, 3), 1, (1, 1), "same", (1, 1)),
+    ((2, 4, 3, 2), (4, 3), 6, (1, 1), "valid", (1, 1)),
+    ((3, 6, 40, 4), (5, 5), 9, (1, 1), "same", (1, 1)),
+    ((1, 28, 28, 1), (3, 3), 32, (1, 1), "valid", (1, 1)),
+    ((2, 13, 13, 32), (3, 3), 19, (1, 1), "same", (1, 1)),
+    ((0, 5, 5, 2), (3, 3), 4, (1, 1), "same", (1, 1)),
+]
+
+
+def run_convolution(draw, case, compare):
+    shape, window, filters, strides, padding, dilation = case
+    options = {"strides": strides, "padding": padding, "dilation": dilation}
+    x, kernel, bias = draw(*shape), draw(*window, shape[3], filters), draw(filters)
+    wide = [v.astype(np.float64) for v in (x, kernel, bias)]
+    want = reference.conv2d_forward(*wide, **options)
+    dy = draw(*want.shape)
+    for name, inputs in [
+        ("conv2d_forward", (x, kernel)),
+        ("conv2d_backward_input", (dy, kernel, shape)),
+        ("conv2d_backward_kernel", (dy, x, window)),
+    ]:
+        wide = [v.astype(np.float64) if isinstance(v, np.ndarray) else v for v in inputs]
+        sizes = [np.abs(v) if isinstance(v, np.ndarray) else v for v in wide]
+        twin = getattr(reference, name)
+        got = getattr(kernels, name)(*inputs, **options)
+        compare(got, twin(*wide, **options), twin(*sizes, **options), f"{name} {case}")
+    got = kernels.conv2d_forward(x, kernel, bias, **options)
+    size = reference.conv2d_forward(np.abs(x), np.abs(kernel), np.abs(bias), **options)
+    compare(got, want, size, f"conv2d_forward with bias {case}")
+    sum_of = np.abs(dy).astype(np.float64).sum(axis=(0, 1, 2))
+    wide = dy.astype(np.float64)
+    compare(kernels.conv2d_backward_bias(dy), wide.sum(axis=(0, 1, 2)), sum_of, "bias's gradient")
+
+
+def test_convolution_of_small_integers_is_exact():
+    g = rng(51)
+
+    def integers(*shape):
+        return g.integers(-4, 5, size=shape).astype(np.float32)
+
+    def compare(got, want, size, what):
+        assert size.max(initial=0) < 2**24
+        assert_close(got, want, what=what)
+
+    for case in CONVOLUTIONS:
+        run_convolution(integers, case, compare)
+
+
+def test_convolution():
+    g = rng(52)
+
+    def compare(got, want, size, what):
+        # A chain of products as in the GEMM (see test_gemm), plus the bias or another piece.
+        assert_close(got, want, atol=7 * UNIT, scale=size, what=what)
+
+    for case in CONVOLUTIONS:
+        run_convolution(lambda *s: normal(g, *s), case, compare)
+
+
+def test_numbers_stand_for_pairs():
+    g = rng(53)
+    x, kernel = normal(g, 2, 9, 8, 3), normal(g, 2, 2, 3, 4)
+    pairs = {"strides": (2, 2), "padding": "same", "dilation": (1, 1)}
+    ints = {"strides": 2, "padding": "same", "dilation": 1}
+    y = kernels.conv2d_forward(x, kernel, **pairs)
+    assert_bits(kernels.conv2d_forward(x, kernel, **ints), y)
+    want = kernels.conv2d_backward_kernel(y, x, (2, 2), **pairs)
+    assert_bits(kernels.conv2d_backward_kernel(y, x, 2, **ints), want)
+    assert_bits(kernels.max_pool2d_forward(x)[0], kernels.max_pool2d_forward(x, 2, 2)[0])
+    assert_bits(kernels.average_pool2d_forward(x), kernels.average_pool2d_forward(x, 2, (2, 2)))
+
+
+def test_an_image_does_not_depend_on_its_batch():
+    g = rng(54)
+    x, kernel = normal(g, 9, 10, 11, 3), normal(g, 3, 3, 3, 20)
+    whole = kernels.conv2d_forward(x, kernel, padding="same")
+    dx = kernels.conv2d_backward_input(whole, kernel, x.shape, padding="same")
+    for i in (0, 4, 8):
+        one = slice(i, i + 1)
+        assert_bits(kernels.conv2d_forward(x[one], kernel, padding="same"), whole[one])
+        part = kernels.conv2d_backward_input(whole[one], kernel, x[one].shape, padding="same")
+        assert_bits(part, dx[one])
+
+
+def test_zero_padding_lets_nan_stay_where_it_is():
+    x = np.zeros((1, 5, 5, 1), np.float32)
+    x[0, 0, 0] = np.nan
+    y = kernels.conv2d_forward(x, np.ones((3, 3, 1, 1)), padding="same")[0, :, :, 0]
+    assert np.isnan(y[:2, :2]).all() and np.isnan(y).sum() == 4
+
+
+# x (n, height, width, channels), pool_size, strides, padding
+POOLS = [
+    ((2, 4, 6, 1), (2, 2), None, "valid"),
+    ((2, 5, 7, 3), (2, 2), None, "same"),
+    ((1, 7, 7, 17), (3, 3), (2, 2), "same"),
+    ((3, 6, 5, 16), (3, 2), (1, 1), "valid"),
+    ((2, 6, 5, 33), (2, 3), (1, 2), "same"),
+    ((1, 1, 1, 2), (1, 1), (1, 1), "valid"),
+    ((1, 1, 1, 2), (3, 3), (1, 1), "same"),
+    ((2, 9, 9, 4), (2, 2), (3, 3), "valid"),
+    ((2, 3, 3, 64), (3, 3), None, "valid"),
+    ((0, 4, 4, 3), (2, 2), None, "valid"),
+]
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_max_pool(ties):
+    g = rng(55)
+    for shape, window, strides, padding in POOLS:
+        x = g.integers(-2, 3, size=shape).astype(np.float32) if ties else normal(g, *shape)
+        options = {"pool_size": window, "strides": strides, "padding": padding}
+        y, argmax = kernels.max_pool2d_forward(x, **options)
+        want, where = reference.max_pool2d_forward(x, **options)
+        assert_bits(y, want, what=f"{shape} {options}")
+        assert_bits(argmax, where, what=f"argmax of {shape} {options}")
+        dy = g.integers(-8, 9, size=y.shape).astype(np.float32)
+        dx = kernels.max_pool2d_backward(dy, argmax, shape, **options)
+        assert_close(dx, reference.max_pool2d_backward(dy, where, shape, **options))
+
+
+def test_average_pool():
+    g = rng(56)
+    for shape, window, strides, padding in POOLS:
+        x, options = (
+            normal(g, *shape),
+            {"pool_size": window, "strides": strides, "padding": padding},
+        )
+        # At most nine additions and one division round.
+        y = kernels.average_pool2d_forward(x, **options)
+        wide = x.astype(np.float64)
+        want = reference.average_pool2d_forward(wide, **options)
+        size = reference.average_pool2d_forward(np.abs(wide), **options)
+        assert_close(y, want, atol=10 * UNIT, scale=size, what=f"{shape} {options}")
+        dy = normal(g, *y.shape).astype(np.float64)
+        got = kernels.average_pool2d_backward(dy.astype(np.float32), shape, **options)
+        want = reference.average_pool2d_backward(dy, shape, **options)
+        size = reference.average_pool2d_backward(np.abs(dy), shape, **options)
+        assert_close(got, want, atol=10 * UNIT, scale=size, what=f"gradient of {shape} {options}")
+
+
+def test_pools_of_nan_and_infinity():
+    g = rng(57)
+    x = normal(g, 2, 7, 6, 19)
+    special = g.choice(np.float32([np.nan, np.inf, -np.inf]), size=x.shape)
+    x = np.where(g.uniform(size=x.shape) < 0.3, special, x)
+    x[0, :4, :4, 0] = -np.inf
+    for options in ({}, {"pool_size": 3, "strides": 1, "padding": "same"}):
+        y, argmax = kernels.max_pool2d_forward(x, **options)
+        want, where = reference.max_pool2d_forward(x, **options)
+        assert_bits(y, want)
+        assert_bits(argmax, where)
+        with np.errstate(invalid="ignore"):
+            want = reference.average_pool2d_forward(x.astype(np.float64), **options)
+        assert_close(kernels.average_pool2d_forward(x, **options), want, atol=40 * UNIT)
+
+
+def test_wrong_arguments():
+    x, kernel = np.ones((1, 4, 5, 3)), np.ones((2, 2, 3, 4))
+    y = kernels.conv2d_forward(x, kernel)
+    for wrong, message in [
+        (lambda: kernels.conv2d_forward(x[0], kernel), "x"),
+        (lambda: kernels.conv2d_forward(x, kernel[0]), "kernel"),
+        (lambda: kernels.conv2d_forward(x, kernel[:, :, :2]), "kernel|channels"),
+        (lambda: kernels.conv2d_forward(x, kernel, np.ones(3)), "bias"),
+        (lambda: kernels.conv2d_forward(x, kernel, strides=0), "strides"),
+        (lambda: kernels.conv2d_forward(x, kernel, strides=(1, 2, 3)), "strides"),
+        (lambda: kernels.conv2d_forward(x, kernel, dilation=-1), "dilation"),
+        (lambda: kernels.conv2d_forward(x, kernel, padding="full"), "padding.*full"),
+        (lambda: kernels.conv2d_backward_input(y, kernel, (1, 5, 5, 3)), "dy"),
+        (lambda: kernels.conv2d_backward_kernel(y, x, (3, 2)), "dy"),
+        (lambda: kernels.max_pool2d_forward(x[0]), "x"),
+        (lambda: kernels.max_pool2d_forward(x, 0), "pool_size"),
+        (lambda: kernels.max_pool2d_forward(x, 2, padding="half"), "padding.*half"),
+        (lambda: kernels.average_pool2d_backward(x, (1, 4, 5, 3)), "dy"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            wrong()

@@ -1,0 +1,127 @@
+"""One step of SGD and of Adam against float64, in place, element by element.
+
+SGD rounds two products and their sums: within 4 UNIT of the terms. Adam's update is a quotient
+of numbers that are each right to a few UNIT; its root and division may be made of Newton steps,
+which bring it to 16 UNIT. Hyperparameters are rounded to float32 first, so that 1 - beta_2 is
+right to UNIT / 0.001 of itself unless the kernel is given it exactly: the oracle gets float32s.
+"""
+
+import numpy as np
+import pytest
+from close import UNIT, assert_bits, assert_close
+from kernel_cases import SIZES, normal, rng
+from lamina import kernels, reference
+
+
+def wide(*arrays):
+    return [a.astype(np.float64) for a in arrays]
+
+
+def rounded(x):
+    return float(np.float32(x))
+
+
+DEFAULTS = [rounded(x) for x in (0.001, 0.9, 0.999, 1e-7)]
+
+
+@pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
+def test_sgd(momentum, nesterov):
+    g = rng(91)
+    for n in SIZES:
+        w, dw, v = normal(g, n), normal(g, n), normal(g, n)
+        w64, dw64, v64 = wide(w, dw, v)
+        size = np.abs(w64) + np.abs(v64) + np.abs(dw64)
+        velocity = (v, v64) if momentum else (None, None)
+        assert kernels.sgd_step(w, dw, 0.1, momentum, nesterov, velocity[0]) is w
+        options = rounded(0.1), rounded(momentum), nesterov
+        reference.sgd_step(w64, dw64, *options, velocity[1])
+        assert_close(w, w64, atol=4 * UNIT, scale=size, what=f"w of {n}")
+        assert_close(v, v64, atol=4 * UNIT, scale=size, what=f"velocity of {n}")
+    shape = normal(g, 3, 4, 5)
+    before = shape.copy()
+    kernels.sgd_step(shape, np.ones((3, 4, 5)), 1.0)
+    assert_bits(shape, before - np.float32(1))
+
+
+@pytest.mark.parametrize("step", [1, 2, 10, 1000, 100_000])
+def test_adam(step):
+    g = rng(92, step)
+    for n in SIZES:
+        for rate, beta_1, beta_2, epsilon in [(1e-3, 0.9, 0.999, 1e-7), (0.1, 0.5, 0.9, 0.01)]:
+            w, m, dw = normal(g, n), normal(g, n), normal(g, n)
+            v = normal(g, n) ** 2
+            state = wide(w, m, v, dw)
+            terms = [np.abs(m.astype(float)) + np.abs(dw), v.astype(float) + state[3] ** 2]
+            options = rate, beta_1, beta_2, epsilon
+            before = state[0].copy()
+            assert kernels.adam_step(w, m, v, dw, step, *options) is w
+            reference.adam_step(*state, step, *map(rounded, options))
+            assert_close(m, state[1], atol=4 * UNIT, scale=terms[0], what="m")
+            assert_close(v, state[2], atol=4 * UNIT, scale=terms[1], what="v")
+            update = np.abs(state[0] - before)
+            # What m lost to cancellation, the update has lost too.
+            lost = update * (1 + terms[0] / np.maximum(np.abs(state[1]), 1e-30))
+            scale = np.abs(before) + 16 * lost
+            assert_close(w, state[0], atol=2 * UNIT, scale=scale, what=f"w of {n}, step {step}")
+
+
+def test_adam_over_many_steps():
+    g = rng(93)
+    w, m, v = normal(g, 100), np.zeros(100, np.float32), np.zeros(100, np.float32)
+    state = wide(w, m, v)
+    for step in range(1, 101):
+        dw = normal(g, 100)
+        kernels.adam_step(w, m, v, dw, step)
+        reference.adam_step(*state, dw.astype(np.float64), step, *DEFAULTS)
+    # 100 updates of about the learning rate, right to 100 UNIT each, and 100 roundings of w.
+    assert_close(w, state[0], atol=100 * UNIT, scale=np.abs(state[0]) + 0.1)
+
+
+def test_adam_of_no_gradient_and_of_tiny_ones():
+    """epsilon stands beside the root, not inside: at v = 0 it alone keeps the quotient finite."""
+    for dw in (0.0, 1e-8, 1e-20, -1e-6):
+        w, m, v = (np.zeros(20, np.float32) for _ in range(3))
+        gradient = np.full(20, dw, np.float32)
+        state = wide(w, m, v)
+        kernels.adam_step(w, m, v, gradient, 1)
+        reference.adam_step(*state, gradient.astype(np.float64), 1, *DEFAULTS)
+        assert_close(w, state[0], rtol=32 * UNIT, what=f"dw = {dw}")
+
+
+def test_nan_and_infinity_stay_where_they_are():
+    w, m, v = normal(rng(94), 40), np.zeros(40, np.float32), np.zeros(40, np.float32)
+    dw = normal(rng(95), 40)
+    dw[3], dw[17], dw[39] = np.nan, np.inf, -np.inf
+    plain = w.copy()
+    kernels.sgd_step(plain, dw, 0.1)
+    with np.errstate(all="ignore"):
+        assert (np.isnan(plain) == np.isnan(dw)).all()
+        assert (np.isinf(plain) == np.isinf(dw)).all()
+    state = wide(w, m, v)
+    kernels.adam_step(w, m, v, dw, 1)
+    with np.errstate(all="ignore"):
+        reference.adam_step(*state, dw.astype(np.float64), 1, *DEFAULTS)
+    assert list(np.flatnonzero(~np.isfinite(w))) == [3, 17, 39]
+    assert_close(w[~np.isinf(dw)], state[0][~np.isinf(dw)], rtol=4 * UNIT, atol=1e-8)
+
+
+def test_arrays_that_are_written_to_are_not_converted():
+    w, dw = np.ones(6, np.float32), np.ones(6, np.float32)
+    frozen = w.copy()
+    frozen.setflags(write=False)
+    slots = np.zeros(6, np.float32), np.zeros(6, np.float32)
+    for wrong, error, message in [
+        (lambda: kernels.sgd_step(w.astype(float), dw, 0.1), TypeError, "w"),
+        (lambda: kernels.sgd_step([1.0], [1.0], 0.1), TypeError, "w"),
+        (lambda: kernels.sgd_step(frozen, dw, 0.1), ValueError, "w"),
+        (lambda: kernels.sgd_step(w[::2], dw[::2], 0.1), ValueError, "w"),
+        (lambda: kernels.sgd_step(w, dw[:5], 0.1), ValueError, "dw"),
+        (lambda: kernels.sgd_step(w, dw, 0.1, 0.9), ValueError, "velocity"),
+        (lambda: kernels.sgd_step(w, dw, 0.1, 0.9, velocity=slots[0][:5]), ValueError, "velocity"),
+        (lambda: kernels.adam_step(w, slots[0][:3], slots[1], dw, 1), ValueError, "m"),
+        (lambda: kernels.adam_step(w, slots[0], slots[1].astype(float), dw, 1), TypeError, "v"),
+        (lambda: kernels.adam_step(w, *slots, dw, 0), ValueError, "step"),
+    ]:
+        with pytest.raises(error, match=message):
+            wrong()
+    assert_bits(w, np.ones(6, np.float32))

@@ -1,0 +1,100 @@
+"""The same seed gives the same bits: for any number of threads, under any instruction set, and for
+a row wherever it stands in whatever batch."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import lamina as la
+from lamina import _core
+
+# Prints the SHA-256 of all weights after training, for 1, 2, 3 and 8 threads, twice each.
+SCRIPT = """
+import hashlib
+import numpy as np
+import lamina as la
+
+rng = np.random.default_rng(5)
+x = rng.random((150, 12, 12, 3), dtype=np.float32)
+y = rng.integers(0, 7, 150)
+for threads in (1, 2, 3, 8, 1, 2, 3, 8):
+    la.set_num_threads(threads)
+    la.utils.set_random_seed(3)
+    model = la.Sequential([
+        la.layers.Input((12, 12, 3)),
+        la.layers.Conv2D(16, 3, padding="same", activation="relu"),
+        la.layers.BatchNormalization(),
+        la.layers.MaxPooling2D(),
+        la.layers.Conv2D(20, 3, strides=2, activation="gelu"),
+        la.layers.AveragePooling2D(),
+        la.layers.Flatten(),
+        la.layers.Dense(70, activation="tanh"),
+        la.layers.Dropout(0.3),
+        la.layers.Dense(7, activation="softmax"),
+    ])
+    model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+    model.fit(x, y, batch_size=64, epochs=2, verbose=0)
+    digest = hashlib.sha256()
+    for w in model.get_weights():
+        digest.update(np.ascontiguousarray(w).tobytes())
+    print(threads, model._train_runner.workers, digest.hexdigest())
+"""
+
+
+def train(isa: str) -> list[list[str]]:
+    env = {**os.environ, "LAMINA_ISA": isa}
+    out = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=env, check=True
+    )
+    return [line.split() for line in out.stdout.splitlines()]
+
+
+def test_training_has_the_same_bits_for_any_threads_and_instruction_set():
+    digests = set()
+    for isa in _core.show_config()["runnable"]:
+        lines = train(isa)
+        assert len(lines) == 8
+        for threads, workers, digest in lines:
+            if la.show_config(mode="dicts")["openmp"]:
+                assert workers == threads, "fewer workers than threads: the test shows nothing"
+            digests.add(digest)
+    assert len(digests) == 1
+
+
+@pytest.fixture(scope="module")
+def model():
+    la.utils.set_random_seed(1)
+    return la.Sequential(
+        [
+            la.layers.Input((9, 9, 2)),
+            la.layers.Conv2D(5, 3, activation="elu"),
+            la.layers.BatchNormalization(),
+            la.layers.Flatten(),
+            la.layers.Dense(33, activation="sigmoid"),
+            la.layers.Dropout(0.5),
+            la.layers.Dense(10, activation="softmax"),
+        ]
+    )
+
+
+def test_a_row_has_the_same_bits_in_any_batch(model):
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((257, 9, 9, 2)).astype(np.float32)
+    alone = np.concatenate([model.predict(x[i : i + 1], verbose=0) for i in range(257)])
+    assert np.isfinite(alone).all()
+    for n in range(1, 258):
+        shift = (n * 37) % 257  # so that a row stands at another place in each batch
+        rows = (np.arange(n) + shift) % 257
+        got = model.predict(x[rows], verbose=0)
+        assert got.tobytes() == alone[rows].tobytes(), n
+
+
+def test_batch_size_of_predict_changes_no_bit(model):
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((100, 9, 9, 2)).astype(np.float32)
+    want = model.predict(x, verbose=0).tobytes()
+    for batch_size in (1, 7, 32, 1000):
+        assert model.predict(x, batch_size=batch_size, verbose=0).tobytes() == want
