@@ -23,10 +23,6 @@ class Case:
     work: float | None = None  # floating-point operations a call, where they are the point
     view: Callable[[object], object] = np.asarray
 
-    def only(self, names: list[str]) -> "Case":
-        self.contenders = {name: self.contenders[name] for name in names if name in self.contenders}
-        return self
-
     def disagreement(self) -> dict[str, float]:
         """Each contender's largest distance from NumPy's result (or the first one's)."""
         # A copy: some results live in buffers that the next call, or another contender, reuses.

@@ -43,7 +43,7 @@ class Plan:
 def plan() -> Plan:
     if not os.environ.get("LAMINA_BENCH_SMOKE"):
         return Plan()
-    return Plan(True, rounds=2, seconds=1e-4, processes=1, imports=2, epochs=1, rows=12800)
+    return Plan(True, rounds=2, seconds=1e-4, processes=1, imports=2, epochs=1, rows=6400)
 
 
 def interleave(

@@ -32,13 +32,8 @@ class Peer:
 
     def size(self) -> int:
         """Bytes of its own packages, without what it requires and without compiled bytecode."""
-        return sum(
-            file.stat().st_size
-            for package in self.packages
-            for folder in importlib.util.find_spec(package).submodule_search_locations
-            for file in Path(folder).rglob("*")
-            if file.is_file() and file.suffix != ".pyc"
-        )
+        files = (file for package in self.packages for file in package_files(package))
+        return sum(file.stat().st_size for file in files if file.suffix != ".pyc")
 
 
 PEERS = {
@@ -51,6 +46,21 @@ PEERS = {
         Peer("scikit-learn", "scikit-learn", ("sklearn",)),
     )
 }
+
+
+def package_files(package: str) -> list[Path]:
+    """Every file of an installed package, which is not imported."""
+    return [
+        Path(folder) / file
+        for root in importlib.util.find_spec(package).submodule_search_locations
+        for folder, _, files in os.walk(root, followlinks=True)
+        for file in files
+    ]
+
+
+def mnist_file() -> Path:
+    """The copy of MNIST that lamina brings, for whoever wants it without importing lamina."""
+    return next(file for file in package_files("lamina") if file.name == "mnist.npz")
 
 
 def selected() -> list[str]:
@@ -77,11 +87,14 @@ def absent() -> list[str]:
 
 
 def usable_cpus() -> list[int]:
-    """CPUs that this process may run on, one of each core before the second of any."""
+    """CPUs that this process may run on, one of each core before the second of any.
+
+    The last ones first: CPU 0 usually serves the interrupts.
+    """
     if not hasattr(os, "sched_getaffinity"):
         return list(range(os.cpu_count() or 1))
     first, second, cores = [], [], set()
-    for cpu in sorted(os.sched_getaffinity(0)):
+    for cpu in sorted(os.sched_getaffinity(0), reverse=True):
         siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
         core = siblings.read_text() if siblings.exists() else str(cpu)
         (second if core in cores else first).append(cpu)
@@ -107,9 +120,7 @@ def limit_process(threads: int) -> None:
         cpus = usable_cpus()
         if threads > len(cpus):
             raise ValueError(f"threads must be at most {len(cpus)}, the usable CPUs; got {threads}")
-        # The last ones: the first CPU usually serves the interrupts.
-        one_a_core = cpus[: max(threads, len(cpus) // 2)]
-        os.sched_setaffinity(0, one_a_core[-threads:])
+        os.sched_setaffinity(0, cpus[:threads])
     for variable in ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR", "LAMINA"):
         os.environ[f"{variable}_NUM_THREADS"] = str(threads)
     os.environ["NPROC"] = str(threads)  # XLA's thread pool

@@ -17,7 +17,7 @@ from . import harness, peers
 def info(names, threads, plan):
     import lamina
 
-    config = lamina.show_config()
+    config = lamina.show_config("dicts")
     yield {key: config[key] for key in ("version", "isa", "compiler")} | {"blas": blas()}
 
 
@@ -39,8 +39,9 @@ def epoch(names, threads, plan):
     from . import mnist_loops
 
     (name,) = names
+    peers.set_threads(name.removesuffix("-fused"), threads)
     for batch in (32, 128, 512):
-        seconds, accuracy = mnist_loops.train(name, batch, threads, plan)
+        seconds, accuracy = mnist_loops.train(name, batch, plan)
         for value in seconds:
             yield {"case": f"batch {batch}", "contender": name, "samples": [value]}
         yield {"case": f"batch {batch}", "contender": name, "accuracy": accuracy}
@@ -85,7 +86,7 @@ def load_data(names, threads, plan):
     import numpy as np
     from lamina.datasets import mnist
 
-    file = os.path.join(os.path.dirname(mnist.__file__), "mnist.npz")
+    file = peers.mnist_file()
 
     def by_numpy():
         with np.load(file) as archive:

@@ -2,9 +2,11 @@
 # Each becomes an OBJECT library of the same kernel sources; the best one that the machine and its
 # operating system support is picked at import. Never -march=native, never -ffast-math.
 set(LAMINA_ISAS "")
+set(LAMINA_ONLY_ISAS "" CACHE STRING "Build only those whose name matches; portable must be one")
 
 function(lamina_isa name architecture backend)
-  if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "${architecture}")
+  if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "${architecture}"
+     OR (LAMINA_ONLY_ISAS AND NOT name MATCHES "${LAMINA_ONLY_ISAS}"))
     return()
   endif()
   add_library(lamina_kernels_${name} OBJECT ${LAMINA_KERNEL_SOURCES})

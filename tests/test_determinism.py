@@ -35,7 +35,7 @@ for threads in (1, 2, 3, 8, 1, 2, 3, 8):
         la.layers.Dropout(0.3),
         la.layers.Dense(7, activation="softmax"),
     ])
-    model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(x, y, batch_size=64, epochs=2, verbose=0)
     digest = hashlib.sha256()
     for w in model.get_weights():

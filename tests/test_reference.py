@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from close import check_gradient
-from kernel_cases import PHILOX_ANSWERS, PHILOX_COUNTERS, PHILOX_KEYS
+from kernel_inputs import PHILOX_ANSWERS, PHILOX_COUNTERS, PHILOX_KEYS
 from lamina import reference as ref
 from numpy.testing import assert_allclose, assert_array_equal
 

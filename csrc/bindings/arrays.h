@@ -57,7 +57,7 @@ class Call {
   Floats floats_from_rank(const char* argument, py::handle value, int64_t rank, const char* axes);
   // As floats, but None gives an array whose data is null.
   Floats optional_floats(const char* argument, py::handle value, const Shape& shape);
-  // Integers in [low, high] as T. The error names the first place that holds another.
+  // Integers in [low, high] as T. The error names a place that holds another.
   template <class T>
   Array<const T> integers(const char* argument, py::handle value, int64_t low, int64_t high);
 

@@ -59,7 +59,16 @@ Source source_of(const py::array& array, const Shape& row, const char* what) {
   return {array.data(), dtype_of(array, what), array.strides(0)};
 }
 
-HostRows host_rows(py::function f, const char* what, bool like_output, Shape* output) {
+// y_true as the host sees it: class numbers, int32, where the loss is sparse.
+py::array view_of_targets(const float* y_true, Shape shape, bool sparse) {
+  if (!sparse) return borrowed_view(y_true, shape);
+  if (shape.size() > 1) shape.pop_back();
+  py::array_t<int32_t> labels(shape, reinterpret_cast<const int32_t*>(y_true), py::none());
+  labels.attr("setflags")(py::arg("write") = false);
+  return labels;
+}
+
+HostRows host_rows(py::function f, const char* what, bool like_output, Shape* output, bool sparse) {
   auto shared = std::shared_ptr<py::function>(new py::function(std::move(f)), [](py::function* p) {
     const py::gil_scoped_acquire gil;
     delete p;
@@ -69,7 +78,7 @@ HostRows host_rows(py::function f, const char* what, bool like_output, Shape* ou
     const py::gil_scoped_acquire gil;
     Shape all = {rows};
     all.insert(all.end(), shape->begin(), shape->end());
-    copy_result(out, (*shared)(borrowed_view(y_true, all), borrowed_view(y_pred, all)),
+    copy_result(out, (*shared)(view_of_targets(y_true, all, sparse), borrowed_view(y_pred, all)),
                 like_output ? all : Shape{rows}, what);
   };
 }
@@ -107,16 +116,18 @@ class Runner {
       bound = loss->loss;
       if (bound->kind == LossKind::host) {
         bound->host_forward =
-            host_rows(loss->forward, "the loss's forward()", false, output_.get());
+            host_rows(loss->forward, "the loss's forward()", false, output_.get(), false);
         bound->host_backward =
-            host_rows(loss->backward, "the loss's backward()", true, output_.get());
+            host_rows(loss->backward, "the loss's backward()", true, output_.get(), false);
       }
     }
+    const bool sparse = bound && bound->sparse();
     std::vector<Metric> list;
     for (const PyMetric* metric : metrics) {
       list.push_back(metric->metric);
       if (metric->metric.kind == MetricKind::host) {
-        list.back().host_forward = host_rows(metric->forward, "a metric", false, output_.get());
+        list.back().host_forward =
+            host_rows(metric->forward, "a metric", false, output_.get(), sparse);
       }
     }
     trainer_ = std::make_unique<Trainer>(std::move(network), which, batch_size, std::move(bound),

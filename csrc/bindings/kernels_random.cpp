@@ -34,7 +34,8 @@ py::array random_bits(py::handle n_in, py::handle seed, py::handle layer, py::ha
   Call call("random_bits");
   const int64_t count = call.integer("n", n_in);
   const RandomStream stream = stream_of(call, seed, layer, step);
-  const int64_t first = call.integer("first", first_in);
+  const int64_t first =
+      call.integer("first", first_in, 0, std::numeric_limits<int64_t>::max() - count);
   if (first % 64 != 0) {
     throw call.value_error("first must be a multiple of 64, got " + std::to_string(first));
   }

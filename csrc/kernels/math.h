@@ -2,7 +2,15 @@
 // the exponents. No table, no branch, no division and no estimate instruction, so that the bits
 // are the same on every instruction set. NaN gives NaN.
 //
-// MEASURED
+// Largest error in units of the last place of the result, against float64, over every 97th float32
+// of the domain, denormals included (flush-to-zero off):
+//
+//   reciprocal 0.78   square_root 0.75   exp 0.98   expm1 1.41   sigmoid 1.43   tanh 1.87
+//   log 0.85   log1p 1.44   normal_cdf: cdf 5.3 for x < 0 down to the denormals, 3.3 for x >= 0,
+//   exponential 1.41
+//
+// and of what activate.h makes of them: elu 0.88, softplus 1.63, gelu 6.4 at any x; gelu_tanh 1.9
+// for x >= 0, and 3 + 2.5 |2u| for x < 0, where the exponent 2u has been rounded.
 //
 // The coefficients are minimax fits of the relative error, made for this file: weighted least
 // squares at Chebyshev nodes with Lawson's reweighting in extended precision, and each

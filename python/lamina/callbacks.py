@@ -115,7 +115,7 @@ class CallbackList(Callback):
             callback.set_model(model)
 
     def overrides(self, mode: str) -> bool:
-        """Whether any callback wants to hear of the single batches of "train", "test", "predict"."""
+        """Whether a callback wants to hear of single batches; mode: "train", "test", "predict"."""
         names = [f"on_{mode}_batch_begin", f"on_{mode}_batch_end"]
         if mode == "train":
             names += ["on_batch_begin", "on_batch_end"]

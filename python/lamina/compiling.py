@@ -66,9 +66,7 @@ class Compiled:
     def core_metrics(self, output_shape) -> list:
         return [
             metric._core_metric(weighted)
-            for metric, weighted in zip(
-                self.resolve(output_shape), self.weighted[1:], strict=True
-            )
+            for metric, weighted in zip(self.resolve(output_shape), self.weighted[1:], strict=True)
         ]
 
 
@@ -90,7 +88,8 @@ def check_ignored(loss_weights, steps_per_execution) -> None:
     """Arguments of compile that change nothing here; wrong values are still wrong."""
     if loss_weights not in (None, 1, 1.0, [1], [1.0], (1.0,)):
         raise ValueError(
-            f"loss_weights is for models with several outputs, this one has one; got {loss_weights}"
+            "loss_weights, the third argument of compile, is for models with several outputs; got "
+            f"{loss_weights!r} (metrics are given as metrics=[...])"
         )
     if steps_per_execution not in (None, "auto"):
         _checks.integer("steps_per_execution", steps_per_execution, 1)

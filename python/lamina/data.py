@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 # What the core gathers from; anything else is converted to float32.
-_NATIVE = frozenset(np.dtype(code) for code in "f4 f8 f2 u1 i1 u2 i2 u4 i4 u8 i8 ?".split())
+_NATIVE = frozenset(np.dtype(code) for code in [*"?bBhHefd", "i4", "u4", "i8", "u8"])
 _CHUNK = 1 << 20  # elements looked at at once: bounds the temporaries of checks
 
 
@@ -21,7 +21,7 @@ def as_array(value, what: str) -> np.ndarray:
     if isinstance(value, np.ndarray):
         array = np.asarray(value)  # subclasses drop their extras
     elif isinstance(value, dict):
-        raise TypeError(f"{what} must be an array, got a dict: a model has one input and one output")
+        raise TypeError(f"{what} must be an array, got a dict: there is one input, one output")
     else:
         try:
             array = np.asarray(value)
@@ -119,7 +119,7 @@ def _first(array: np.ndarray, test):
 
 
 def class_numbers(y, classes: int, what: str) -> np.ndarray:
-    """`y` as int32 class numbers. ValueError for NaN, fractions, and what is not in [0, classes)."""
+    """`y` as int32 class numbers. ValueError for NaN, fractions, and those not in [0, classes)."""
     y = as_array(y, what)
     wrong = _first(y, lambda part: ~((part >= 0) & (part < classes)))
     if wrong is None and y.dtype.kind == "f":

@@ -29,6 +29,7 @@ class Pass:
         self._earlier: list = []  # (rows, sum of weights, results) of runners that were too small
         self._rows = 0
         self._weight = 0.0
+        self._kept: tuple | None = None
         self.runner = None
 
     def use(self, rows: int):
@@ -36,7 +37,8 @@ class Pass:
         if self.runner is None or self.runner.batch_size < rows:
             if self.runner is not None and self._rows:
                 self._earlier.append((self._rows, self._weight, self.runner.results()))
-            self.runner = self._model._take_runner(self._mode, rows)
+            self._kept = self._model._take_runner(self._mode, rows)
+            self.runner = self._kept[1]
             self.runner.reset()
             self._rows, self._weight = 0, 0.0
         return self.runner
@@ -57,7 +59,7 @@ class Pass:
             return self.runner.results()
         parts = [*self._earlier, (self._rows, self._weight, self.runner.results())]
         means = []
-        for i, weighted in enumerate(self._model._result_weighted):
+        for i, weighted in enumerate(self._model._compiled.weighted):
             sizes = [part[1 if weighted else 0] for part in parts]
             total = sum(sizes)
             sums = [size * part[2][i] for size, part in zip(sizes, parts, strict=True)]
@@ -67,7 +69,7 @@ class Pass:
     def close(self) -> None:
         """Hands the runner back for the next call; not done after an error."""
         if self.runner is not None:
-            self._model._keep_runner(self._mode, self.runner)
+            self._model._keep_runner(self._mode, self._kept)
             self.runner = None
 
 
@@ -122,6 +124,8 @@ class BatchFeed:
     What can be iterated anew (it has a length, or iter() of it is not itself) is so every epoch;
     an iterator goes on where it was.
     """
+
+    batch_size = None  # as they come
 
     def __init__(self, source, check, steps=None) -> None:
         self._source = source

@@ -307,7 +307,10 @@ _CLASSES = (
     MeanSquaredError,
     SparseCategoricalCrossentropy,
 )
-_BY_NAME = {cls._kind: cls for cls in _CLASSES} | {"mse": MeanSquaredError, "mae": MeanAbsoluteError}
+_BY_NAME = {cls._kind: cls for cls in _CLASSES} | {
+    "mse": MeanSquaredError,
+    "mae": MeanAbsoluteError,
+}
 _ALIASES = {cls.__name__: cls for cls in _CLASSES} | {
     "MSE": MeanSquaredError,
     "MAE": MeanAbsoluteError,

@@ -219,7 +219,10 @@ _CLASSES = (
     SparseCategoricalAccuracy,
     SparseCategoricalCrossentropy,
 )
-_BY_NAME = {cls().name: cls for cls in _CLASSES} | {"mse": MeanSquaredError, "mae": MeanAbsoluteError}
+_BY_NAME = {cls().name: cls for cls in _CLASSES} | {
+    "mse": MeanSquaredError,
+    "mae": MeanAbsoluteError,
+}
 _ALIASES = {cls.__name__: cls for cls in _CLASSES} | {
     "MSE": MeanSquaredError,
     "MAE": MeanAbsoluteError,
@@ -262,7 +265,7 @@ def depends_on_model(identifier) -> bool:
 
 
 def resolve(identifier: str, output_shape, sparse: bool) -> Metric:
-    """"accuracy" and "crossentropy" by the output's shape and the kind of targets, as in Keras."""
+    """ "accuracy" and "crossentropy" by the output's shape and the kind of targets, as in Keras."""
     accuracy = identifier.lower() in _ACCURACY
     if output_shape and output_shape[-1] == 1 and not sparse:
         cls = BinaryAccuracy if accuracy else BinaryCrossentropy

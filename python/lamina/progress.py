@@ -61,8 +61,8 @@ class Progress:
         return (now - self._start) / done if done else 0.0
 
     def _short(self, done, logs, now) -> str:
-        parts = [f"{done}/{done}", f"{now - self._start:.0f}s", step_time(self._per_step(done, now))]
-        return " - ".join([*parts, *metric_texts(logs)])
+        took, step = f"{now - self._start:.0f}s", step_time(self._per_step(done, now))
+        return " - ".join([f"{done}/{done}", took, step, *metric_texts(logs)])
 
     def _line(self, done, logs, now, target) -> str:
         count, bar = f"{done}/{target if target is not None else 'Unknown'}", ""

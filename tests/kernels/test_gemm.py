@@ -12,7 +12,7 @@ the first few, where the worst case is the sharper one; alpha, beta and bias rou
 import numpy as np
 import pytest
 from close import UNIT, assert_bits, assert_close
-from kernel_cases import normal, rng
+from kernel_inputs import normal, rng
 from lamina import kernels, reference
 
 # (m, n, k): rectangular, empty, single, and one off every block size.
@@ -109,6 +109,16 @@ def test_bias_and_activation(name, alpha):
             assert_bits(got, function(plain, *again), what=name)
 
 
+def test_a_fused_multiply_add_rounds_once():
+    """1 + 2^-23, plus a product of 2^-24 - 2^-70: just below a half of the last place, and so not
+    enough. A product that is rounded, or a sum that is rounded to double first, is a tie and
+    goes up."""
+    a = np.float32([[1 + 2.0**-23, 2.0**-24 * (1 + 2.0**-23)]])
+    b = np.ones((2, 19), np.float32)
+    b[1] = 1 - 2.0**-23
+    assert_bits(kernels.gemm(a, b), np.full((1, 19), a[0, 0]))
+
+
 def test_beta_zero_reads_no_output():
     g = rng(5)
     a, b = normal(g, 13, 300), normal(g, 300, 37)
@@ -160,7 +170,7 @@ def test_no_worse_than_numpy():
 def test_wrong_arguments():
     a, b = np.ones((2, 3), np.float32), np.ones((3, 4), np.float32)
     for wrong, message in [
-        (lambda: kernels.gemm(a, a), r"b.*\(3, .*\(2, 3\)"),
+        (lambda: kernels.gemm(a, a), r"a and b.*\(2, 3\)"),
         (lambda: kernels.gemm(a[0], b), "a"),
         (lambda: kernels.gemm(a, b, trans_a=True), "b"),
         (lambda: kernels.gemm(a, b, beta=1.0), "out"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from close import UNIT, assert_bits, assert_close
-from kernel_cases import normal, rng
+from kernel_inputs import normal, rng
 from lamina import kernels, reference
 
 # x (n, height, width, channels), kernel (kh, kw), filters, strides, padding, dilation

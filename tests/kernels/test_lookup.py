@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from close import UNIT, assert_bits, assert_close
-from kernel_cases import normal, rng
+from kernel_inputs import normal, rng
 from lamina import kernels, reference
 
 DTYPES = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", "?"]

@@ -8,7 +8,7 @@ a few UNIT.
 import numpy as np
 import pytest
 from close import UNIT, assert_bits, assert_close
-from kernel_cases import normal, rng
+from kernel_inputs import normal, rng
 from lamina import kernels, reference
 
 SHAPES = [(0, 3), (1, 1), (1, 2), (3, 10), (7, 15), (5, 16), (6, 17), (2, 65), (33, 10), (2, 257)]
@@ -92,10 +92,8 @@ def test_labels_of_any_integer_dtype():
             assert_bits(got[0], want[0])
             assert_bits(got[1], want[1])
         for label, index in ((7, 2), (-1, 2), (2**40, 2)):
-            labels = np.array([0, 1, label, 3, 9])
-            with pytest.raises(
-                ValueError, match=rf"label.*{index}.*{label}|label.*{label}.*{index}"
-            ):
+            labels = np.array([0, 1, label, 3, 4])
+            with pytest.raises(ValueError, match=rf"labels.*{index}.*{label}"):
                 getattr(kernels, name)(p, labels)
         with pytest.raises(TypeError, match="labels"):
             getattr(kernels, name)(p, np.zeros(5))
@@ -136,15 +134,14 @@ def test_finite_for_any_reasonable_logits():
 
 def test_clipping():
     """Both sides of both limits: the loss is that of the limit, the gradient 0 beyond it."""
-    p = np.float32([[1e-9, 1 - 1e-9], [2e-7, 1 - 2e-7], [1e-7, 1], [0.0, 1.0], [0.5, 0.5]])
+    p = np.float32([[1e-9, 1 - 1e-9], [2e-7, 1 - 2e-7], [1e-8, 1], [0.0, 1.0], [0.5, 0.5]])
     for labels in (np.zeros(5, int), np.ones(5, int)):
         onehot = np.eye(2, dtype=np.float32)[labels]
         sparse = kernels.cross_entropy_sparse(p, labels)
         want = reference.cross_entropy_sparse(f64(p), labels)
         assert_close(sparse[0], want[0], rtol=4 * UNIT, atol=4 * UNIT)
-        clipped = [0, 3] if labels[0] == 0 else [0, 2, 3]
-        assert (sparse[1][clipped] == 0).all()
-        assert (sparse[1][4] != 0).all()
+        assert (sparse[1][[0, 2, 3]] == 0).all()
+        assert (sparse[1][[1, 4]] != 0).all()
         assert_close(
             kernels.cross_entropy_onehot(p, onehot)[0], want[0], rtol=4 * UNIT, atol=4 * UNIT
         )

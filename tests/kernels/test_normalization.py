@@ -8,7 +8,7 @@ and N up to 1,000, the bounds below are 16 UNIT times the size of the terms.
 import numpy as np
 import pytest
 from close import UNIT, assert_bits, assert_close
-from kernel_cases import normal, rng
+from kernel_inputs import normal, rng
 from lamina import kernels, reference
 
 SHAPES = [(1, 1), (2, 3), (7, 15), (16, 16), (33, 17), (300, 65), (1000, 3), (5, 130), (3, 4, 2, 7)]

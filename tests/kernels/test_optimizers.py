@@ -9,7 +9,7 @@ right to UNIT / 0.001 of itself unless the kernel is given it exactly: the oracl
 import numpy as np
 import pytest
 from close import UNIT, assert_bits, assert_close
-from kernel_cases import SIZES, normal, rng
+from kernel_inputs import SIZES, normal, rng
 from lamina import kernels, reference
 
 
@@ -27,7 +27,7 @@ DEFAULTS = [rounded(x) for x in (0.001, 0.9, 0.999, 1e-7)]
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
 def test_sgd(momentum, nesterov):
     g = rng(91)
-    for n in SIZES:
+    for n in (*SIZES, 50_000):  # the last is cut into tiles
         w, dw, v = normal(g, n), normal(g, n), normal(g, n)
         w64, dw64, v64 = wide(w, dw, v)
         size = np.abs(w64) + np.abs(v64) + np.abs(dw64)

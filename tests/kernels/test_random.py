@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from close import UNIT, assert_bits, assert_close
-from kernel_cases import PHILOX_ANSWERS, PHILOX_COUNTERS, PHILOX_KEYS, SIZES, SPECIAL, normal, rng
+from kernel_inputs import PHILOX_ANSWERS, PHILOX_COUNTERS, PHILOX_KEYS, SIZES, SPECIAL, normal, rng
 from lamina import kernels, reference
 
 SEED = 0xFEDCBA9876543210
@@ -58,7 +58,7 @@ def test_wrong_arguments():
 @pytest.mark.parametrize("rate", [0.0, 0.2, 0.5, 0.97])
 def test_dropout(rate):
     g = rng(42)
-    for n in SIZES:
+    for n in (*SIZES, 50_000):  # the last is cut into tiles
         x = normal(g, n)
         want = reference.dropout_forward(x.astype(np.float64), rate, SEED, 3, 4)
         # 1 - rate, its reciprocal, and the product round: 3 times

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from close import UNIT, assert_bits, assert_close
-from kernel_cases import SPECIAL, normal, rng
+from kernel_inputs import SPECIAL, normal, rng
 from lamina import kernels, reference
 
 SHAPES = [(0, 5), (5, 0), (1, 1), (1, 17), (3, 15), (17, 16), (6, 64), (65, 33), (1000, 7)]

@@ -8,7 +8,7 @@ the logarithm and their difference.
 import numpy as np
 import pytest
 from close import UNIT, assert_bits, assert_close
-from kernel_cases import normal, rng
+from kernel_inputs import normal, rng
 from lamina import kernels, reference
 
 COLS = (0, 1, 2, 3, 10, 15, 16, 17, 31, 64, 65, 257)

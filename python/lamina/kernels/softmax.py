@@ -9,7 +9,7 @@ from .._core import kernels as _core
 
 
 def softmax_forward(x, *, out=None):
-    """y_j = e^x_j / sum_k e^x_k. Error: (cols / 16 + 16) eps of y.
+    """y_j = e^x_j / sum_k e^x_k. Error: (cols / 16 + 16 + max_k x_k - x_j) eps of y_j.
 
     ValueError for an array without axes.
     """

@@ -50,7 +50,7 @@ def host_layer(layer, input_shape) -> _core.Layer:
         dx = _checked(label, "backward (dx)", dx, x.shape)
         strange = sorted(set(gradients) - set(names))
         if strange:
-            raise ValueError(f"{label}: backward returned a gradient of {strange}, weights: {names}")
+            raise ValueError(f"{label}: backward returned a gradient of {strange}, of {names}")
         return dx, [_gradient(label, weight, gradients) for weight in alive()._weights]
 
     return _core.host_layer(layer.name, shape_of_output, forward, backward, parameters)

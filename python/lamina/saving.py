@@ -1,0 +1,234 @@
+"""Weights in a file, in the safetensors layout, and nothing but weights: no code can hide in it.
+
+The layout: eight bytes, the header's length n as a little-endian integer; n bytes of JSON, an
+object {tensor name: {"dtype", "shape", "data_offsets": [begin, end]}, "__metadata__": {text:
+text}}; then the tensors' bytes, little-endian and C-contiguous, without gaps. Other programs that
+know the layout can read it.
+
+A tensor is called by its layer's class in snake case, numbered, and the weight's name:
+`dense/kernel`, `dense/bias`, `dense_1/kernel`. Layers' own names do not matter, as they depend on
+what else the process has made.
+
+The reader takes nothing for granted and says what is wrong; a file that is refused has changed no
+weight. The writer writes beside the file and puts the whole in its place at the end.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+
+import numpy as np
+
+from .layers.base import snake_case
+
+_MAX_HEADER = 100_000_000  # bytes; the limit of the layout's own reader
+_MAX_RANK = 32
+_DTYPES = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "F16": np.dtype("<f2")}
+
+
+def tensor_names(model) -> dict:
+    """{tensor name: Weight}, in the order of the layers."""
+    seen: dict[str, int] = {}
+    names = {}
+    for layer in model.layers:
+        if not layer.weights:
+            continue
+        prefix = snake_case(type(layer).__name__)
+        count = seen.get(prefix, 0)
+        seen[prefix] = count + 1
+        prefix = f"{prefix}_{count}" if count else prefix
+        for weight in layer.weights:
+            names[f"{prefix}/{weight.name}"] = weight
+    return names
+
+
+# ---- writing ------------------------------------------------------------------------------------
+
+
+def save_weights(model, filepath, overwrite: bool = True) -> None:
+    """Write the model's weights to `filepath`, whole or not at all.
+
+    ValueError for a model that is not built, and for names that promise another format;
+    FileExistsError with overwrite=False where there is a file.
+    """
+    path = _path(filepath)
+    if not model.built:
+        raise ValueError(f"model '{model.name}' is not built yet: it has no weights to save")
+    if not overwrite and os.path.exists(path):
+        raise FileExistsError(f"{path!r} exists; pass overwrite=True to replace it")
+    tensors = {
+        name: np.ascontiguousarray(weight.value, "<f4")
+        for name, weight in tensor_names(model).items()
+    }
+    parts = [memoryview(array).cast("B") for array in tensors.values() if array.size]
+    _replace(path, [_header(tensors), *parts])
+
+
+def _header(tensors) -> bytes:
+    import json
+
+    header: dict = {"__metadata__": {"format": "lamina", "format_version": "1"}}
+    begin = 0
+    for name, array in tensors.items():
+        end = begin + array.nbytes
+        header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": [begin, end]}
+        begin = end
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the tensors then begin at a multiple of 8
+    return len(text).to_bytes(8, "little") + text
+
+
+def _replace(path: str, parts) -> None:
+    """Write a file beside `path`, make sure it is on the disk, then give it the name."""
+    path = os.path.realpath(path)  # a link stays a link
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(temporary, flags, 0o666)
+    try:
+        with open(descriptor, "wb") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    if os.name == "posix":  # the new name itself has to reach the disk too
+        descriptor = os.open(folder or ".", os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+# ---- reading ------------------------------------------------------------------------------------
+
+
+def load_weights(model, filepath) -> None:
+    """Overwrite the model's weights with those of a file, all of them or none.
+
+    ValueError for a file that is damaged, or whose tensors are not exactly the model's.
+    """
+    path = _path(filepath)
+    if not model.built:
+        raise ValueError(
+            f"model '{model.name}' is not built yet: build it, so that its weights have shapes"
+        )
+    wanted = tensor_names(model)
+    with open(path, "rb") as file:
+        entries, start = read_header(file, os.fstat(file.fileno()).st_size, path)
+        missing = sorted(set(wanted) - set(entries))
+        strange = sorted(set(entries) - set(wanted))
+        if missing or strange:
+            raise ValueError(
+                f"{path!r} does not fit model '{model.name}': "
+                f"missing {missing or 'nothing'}, not in the model {strange or 'nothing'}"
+            )
+        for name, weight in wanted.items():
+            if entries[name][1] != weight.shape:
+                raise ValueError(
+                    f"{path!r} does not fit model '{model.name}': tensor '{name}' has shape "
+                    f"{entries[name][1]}, the model's weight {weight.shape}"
+                )
+        arrays = {name: _read(file, start, entries[name], path, name) for name in wanted}
+    for name, weight in wanted.items():
+        weight.assign(arrays[name])
+
+
+def read_header(file, size: int, path: str) -> tuple[dict, int]:
+    """({tensor name: (dtype, shape, begin, end)}, where the tensors begin), all checked."""
+
+    def refuse(why):
+        return ValueError(f"{path!r} is not a sound safetensors file: {why}")
+
+    first = file.read(8)
+    if len(first) < 8:
+        raise refuse(f"it has {size} bytes, and the header's length alone takes 8")
+    length = int.from_bytes(first, "little")
+    if length > _MAX_HEADER:
+        raise refuse(f"its header claims {length} bytes, more than the {_MAX_HEADER} allowed")
+    if length > size - 8:
+        raise refuse(f"its header claims {length} bytes, the file has {size - 8} after the length")
+    text = file.read(length)
+    if len(text) < length:
+        raise refuse("it ends within the header")
+    header = _parse(text, refuse)
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise refuse("__metadata__ must be an object of strings")
+    entries = {name: _entry(name, value, refuse) for name, value in header.items()}
+    at = 0
+    for name, (_, _, begin, end) in sorted(entries.items(), key=lambda item: item[1][2:]):
+        if begin != at:
+            raise refuse(f"tensor {name!r} begins at {begin}, expected {at}: a gap or an overlap")
+        at = end
+    if at != size - 8 - length:
+        raise refuse(f"its tensors take {at} bytes, {size - 8 - length} follow the header")
+    return entries, 8 + length
+
+
+def _parse(text: bytes, refuse) -> dict:
+    import json
+
+    def no_duplicates(pairs):
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ValueError("a key is there twice")
+        return found
+
+    if not text.startswith(b"{"):
+        raise refuse("its header does not begin with '{'")
+    try:
+        header = json.loads(text.decode("utf-8"), object_pairs_hook=no_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise refuse(f"its header is no JSON: {error}") from None
+    return header
+
+
+def _entry(name, value, refuse):
+    if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
+        raise refuse(f"tensor {name!r} must have dtype, shape and data_offsets, got {value!r:.200}")
+    dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
+    if dtype not in _DTYPES and dtype != "BF16":
+        raise refuse(f"tensor {name!r} has dtype {dtype!r}, not one of F32, F64, F16, BF16")
+    if not _sizes(shape) or len(shape) > _MAX_RANK:
+        raise refuse(f"tensor {name!r} has shape {shape!r:.200}")
+    if not _sizes(offsets) or len(offsets) != 2:
+        raise refuse(f"tensor {name!r} has data_offsets {offsets!r:.200}")
+    item = 2 if dtype == "BF16" else _DTYPES[dtype].itemsize
+    if offsets[1] - offsets[0] != math.prod(shape) * item:
+        raise refuse(
+            f"tensor {name!r} of shape {shape} and dtype {dtype} takes {math.prod(shape) * item} "
+            f"bytes, its data_offsets are {offsets}"
+        )
+    return dtype, tuple(shape), offsets[0], offsets[1]
+
+
+def _sizes(value) -> bool:
+    return isinstance(value, list) and all(type(v) is int and 0 <= v < 1 << 62 for v in value)
+
+
+def _read(file, start, entry, path, name) -> np.ndarray:
+    dtype, shape, begin, end = entry
+    file.seek(start + begin)
+    array = np.empty(shape, "<u2" if dtype == "BF16" else _DTYPES[dtype])
+    if array.size and file.readinto(memoryview(array).cast("B")) != end - begin:
+        raise ValueError(f"{path!r} ends within tensor {name!r}")
+    if dtype == "BF16":  # the upper half of a float32
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    return array
+
+
+def _path(filepath) -> str:
+    path = os.fspath(filepath)
+    if not isinstance(path, str):
+        path = os.fsdecode(path)
+    if path.endswith((".h5", ".hdf5", ".keras")):
+        raise ValueError(
+            f"weights are read and written in the safetensors layout; got the name {path!r}, "
+            "end it in .safetensors"
+        )
+    return path

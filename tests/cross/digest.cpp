@@ -1,0 +1,218 @@
+// Runs every kernel of one instruction set on fixed pseudo-random data and prints, a line each, the
+// kernel's name and a hash of the bits it wrote. Built for another architecture and run under an
+// emulator, its output must equal that of a native build. Data and hash are made here, without the
+// C library's random numbers or anything else that differs between systems.
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+#include "kernels/kernels.h"
+
+using namespace lamina;  // NOLINT
+
+namespace {
+
+const Kernels& k = LAMINA_ISA::kernels;
+
+uint64_t state = 1;
+uint32_t next() {  // Knuth's MMIX generator
+  state = state * 6364136223846793005u + 1442695040888963407u;
+  return static_cast<uint32_t>(state >> 33);
+}
+
+using Floats = std::vector<float>;
+using Ints = std::vector<int32_t>;
+
+Floats floats(int64_t n, float scale = 4.0f) {
+  Floats v(static_cast<size_t>(n));
+  for (float& x : v) x = scale * (static_cast<float>(next() % 65536) / 32768.0f - 1.0f);
+  return v;
+}
+Floats probabilities(int64_t n) {
+  Floats v(static_cast<size_t>(n));
+  for (float& x : v) x = static_cast<float>(next() % 1000) / 1000.0f;
+  return v;
+}
+Ints below(int64_t n, uint32_t limit) {
+  Ints v(static_cast<size_t>(n));
+  for (int32_t& x : v) x = static_cast<int32_t>(next() % limit);
+  return v;
+}
+
+// FNV-1a over the words; all NaNs count as one, as their sign differs between processors.
+template <class T>
+void print(const char* name, const std::vector<T>& values) {
+  uint64_t hash = 14695981039346656037u;
+  for (const T& value : values) {
+    uint32_t word;
+    std::memcpy(&word, &value, sizeof word);
+    if (sizeof(T) == 4 && (word & 0x7fffffffu) > 0x7f800000u) word = 0x7fc00000u;
+    hash = (hash ^ word) * 1099511628211u;
+  }
+  std::printf("%s %016llx\n", name, static_cast<unsigned long long>(hash));
+}
+
+void products() {
+  for (const int64_t m : {1, 5, 6, 13}) {
+    for (const int64_t n : {1, 16, 17, 65, 130}) {
+      const int64_t depth = 37;
+      const Floats a = floats(m * depth), b = floats(depth * n), bias = floats(n);
+      for (int f = 0; f < kActivations; ++f) {
+        Floats c = floats(m * n);
+        const GemmEpilogue e{bias.data(), static_cast<Activation>(f), 0.3f};
+        k.gemm_block(c.data(), n, a.data(), depth, 1, b.data(), n, m, n, depth, 0.7f,
+                     f % 2 ? 0.0f : 1.5f, &e);
+        print("gemm_block", c);
+      }
+      Floats packed(static_cast<size_t>(depth * 136));
+      k.gemm_pack(packed.data(), 136, b.data(), 1, depth, depth, n);
+      print("gemm_pack", packed);
+    }
+  }
+}
+
+void elementwise(int64_t n) {
+  const Floats x = floats(n, 12.0f), d = floats(n);
+  Floats y(x.size());
+  for (int f = 0; f < kActivations; ++f) {
+    k.activation_forward[f](y.data(), x.data(), n, 0.2f);
+    print("activation_forward", y);
+    k.activation_backward[f](y.data(), d.data(), y.data(), n, 0.2f);
+    print("activation_backward", y);
+  }
+  k.scale_offset(y.data(), x.data(), n, 1.7f, -0.3f);
+  print("scale_offset", y);
+  k.accumulate(y.data(), d.data(), n);
+  print("accumulate", y);
+  const RandomStream stream{0x123456789abcdefu, 3, 9};
+  k.dropout(y.data(), x.data(), stream, 128, n, 0.3f);
+  print("dropout", y);
+  std::vector<uint32_t> bits(x.size());
+  k.random_bits(bits.data(), stream, 64, n);
+  print("random_bits", bits);
+  Floats w = x, m = floats(n, 0.1f), v = probabilities(n);
+  k.adam_step(w.data(), m.data(), v.data(), d.data(), n, {1e-3f, 0.9f, 0.999f, 1e-7f});
+  print("adam_step w", w);
+  print("adam_step v", v);
+  k.sgd_step(w.data(), d.data(), n, 0.1f);
+  print("sgd_step", w);
+  for (const bool nesterov : {false, true}) {
+    k.sgd_momentum_step(w.data(), m.data(), d.data(), n, 0.1f, 0.9f, nesterov);
+    print("sgd_momentum_step", w);
+  }
+}
+
+using SparseLoss = void (*)(float*, float*, const float*, const int32_t*, const float*, int64_t,
+                            int64_t, float);
+using DenseLoss = void (*)(float*, float*, const float*, const float*, const float*, int64_t,
+                           int64_t, float);
+
+void rows(int64_t n, int64_t cols) {
+  const Floats x = floats(n * cols, 20.0f), p = probabilities(n * cols),
+               t = probabilities(n * cols);
+  const Floats weights = probabilities(n), d = floats(n * cols);
+  const Ints labels = below(n, static_cast<uint32_t>(cols));
+  Floats y(x.size()), loss(weights.size()), vector(static_cast<size_t>(cols)), other(vector);
+  k.softmax_forward(y.data(), x.data(), n, cols);
+  print("softmax_forward", y);
+  k.softmax_backward(y.data(), d.data(), y.data(), n, cols);
+  print("softmax_backward", y);
+  k.log_softmax_forward(y.data(), x.data(), n, cols);
+  print("log_softmax_forward", y);
+  k.log_softmax_backward(y.data(), d.data(), y.data(), n, cols);
+  print("log_softmax_backward", y);
+  for (const SparseLoss f : {k.softmax_cross_entropy_sparse, k.cross_entropy_sparse}) {
+    const Floats& input = f == k.cross_entropy_sparse ? p : x;
+    f(loss.data(), y.data(), input.data(), labels.data(), weights.data(), n, cols, 0.25f);
+    print("sparse loss", loss);
+    print("sparse gradient", y);
+  }
+  for (const DenseLoss f :
+       {k.softmax_cross_entropy_onehot, k.sigmoid_cross_entropy, k.mean_squared_error,
+        k.mean_absolute_error, k.cross_entropy_onehot, k.binary_cross_entropy}) {
+    const bool wants_p = f == k.cross_entropy_onehot || f == k.binary_cross_entropy;
+    f(loss.data(), y.data(), wants_p ? p.data() : x.data(), t.data(), weights.data(), n, cols,
+      0.25f);
+    print("dense loss", loss);
+    print("dense gradient", y);
+  }
+  const Floats mean = floats(cols), scale = floats(cols), shift = floats(cols);
+  k.column_sums(vector.data(), x.data(), n, cols);
+  print("column_sums", vector);
+  k.column_squares(vector.data(), x.data(), mean.data(), n, cols);
+  print("column_squares", vector);
+  k.row_sums(loss.data(), x.data(), n, cols);
+  print("row_sums", loss);
+  Ints largest(weights.size());
+  k.row_argmax(largest.data(), x.data(), n, cols);
+  print("row_argmax", largest);
+  k.add_bias(y.data(), x.data(), mean.data(), n, cols);
+  print("add_bias", y);
+  k.normalize(y.data(), x.data(), mean.data(), scale.data(), shift.data(), n, cols);
+  print("normalize", y);
+  k.normalize_sums(vector.data(), other.data(), d.data(), x.data(), mean.data(), scale.data(), n,
+                   cols);
+  print("normalize_sums scale", vector);
+  print("normalize_sums shift", other);
+  k.normalize_backward(y.data(), d.data(), x.data(), mean.data(), scale.data(), shift.data(),
+                       mean.data(), n, cols);
+  print("normalize_backward", y);
+
+  const std::vector<int64_t> index = {n - 1, 0, n / 2};
+  Floats picked(3 * static_cast<size_t>(cols));
+  const std::vector<double> doubles(x.begin(), x.end());
+  const std::vector<uint8_t> bytes(labels.begin(), labels.end());
+  k.gather_rows(picked.data(), x.data(), DType::float32, index.data(), 3, cols, 4 * cols, 0.5f);
+  print("gather_rows float32", picked);
+  k.gather_rows(picked.data(), doubles.data(), DType::float64, index.data(), 3, cols, 8 * cols,
+                0.3f);
+  print("gather_rows float64", picked);
+  std::vector<uint8_t> pixels(x.size());
+  for (uint8_t& byte : pixels) byte = static_cast<uint8_t>(next());
+  k.gather_rows(picked.data(), pixels.data(), DType::uint8, index.data(), 3, cols, cols,
+                1.0f / 255.0f);
+  print("gather_rows uint8", picked);
+  const Ints rows_of = below(9, static_cast<uint32_t>(n));
+  Floats embedded(9 * static_cast<size_t>(cols)), dtable(x.size());
+  k.embedding_forward(embedded.data(), x.data(), rows_of.data(), 9, n, cols);
+  print("embedding_forward", embedded);
+  k.embedding_backward(dtable.data(), embedded.data(), rows_of.data(), 9, cols, 0, n);
+  print("embedding_backward", dtable);
+}
+
+void images(int64_t channels) {
+  // 7 x 6, 3 x 2 window, strides 2 x 1, dilation 1 x 2, padded by one row and one column.
+  const Window2d w{7, 6, channels, 4, 6, channels, 3, 2, 2, 1, 1, 2, 1, 1};
+  const Window2d pool{7, 6, channels, 4, 3, channels, 3, 2, 2, 2, 1, 1, 1, 0};
+  const Floats x = floats(7 * 6 * channels);
+  Floats columns(static_cast<size_t>(24 * 6 * channels)), dx(x.size());
+  k.im2col(columns.data(), x.data(), w, 0, 24);
+  print("im2col", columns);
+  k.col2im_add(dx.data(), columns.data(), w, 0, 24);
+  print("col2im_add", dx);
+  Floats y(static_cast<size_t>(12 * channels));
+  Ints argmax(y.size());
+  k.max_pool_forward(y.data(), argmax.data(), x.data(), pool);
+  print("max_pool_forward", y);
+  print("max_pool_forward argmax", argmax);
+  k.max_pool_backward(dx.data(), y.data(), argmax.data(), pool);
+  print("max_pool_backward", dx);
+  k.average_pool_forward(y.data(), x.data(), pool);
+  print("average_pool_forward", y);
+  k.average_pool_backward(dx.data(), y.data(), pool);
+  print("average_pool_backward", dx);
+}
+
+}  // namespace
+
+int main() {
+  const std::vector<uint32_t> counters = {0, 0, 0, 0, ~0u, ~0u, ~0u, ~0u}, keys = {0, 0, ~0u, ~0u};
+  std::vector<uint32_t> out(8);
+  k.philox4x32(out.data(), counters.data(), keys.data(), 2);
+  print("philox4x32", out);
+  products();
+  for (const int64_t n : {1, 15, 16, 17, 100}) elementwise(n);
+  for (const int64_t cols : {1, 10, 16, 33}) rows(7, cols);
+  for (const int64_t channels : {1, 3, 16, 20}) images(channels);
+}

@@ -1,0 +1,397 @@
+"""The structure of a model: adding and removing layers, names, shapes, weights, configuration."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+from close import assert_bits
+
+import lamina as la
+from lamina import layers
+
+
+@pytest.fixture(autouse=True)
+def fresh_names():
+    la.utils.clear_session()
+
+
+def tutorial():
+    return la.models.Sequential(
+        [
+            layers.Flatten(input_shape=(28, 28)),
+            layers.Dense(128, activation="relu"),
+            layers.Dropout(0.2),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+
+
+def test_names_shapes_and_weights_are_keras_s():
+    m = tutorial()
+    assert m.name == "sequential"
+    assert [layer.name for layer in m.layers] == ["flatten", "dense", "dropout", "dense_1"]
+    assert m.built and all(layer.built for layer in m.layers)
+    assert m.input_shape == (None, 28, 28) and m.output_shape == (None, 10)
+    assert [layer.output_shape for layer in m.layers] == [
+        (None, 784),
+        (None, 128),
+        (None, 128),
+        (None, 10),
+    ]
+    assert m.layers[1].input_shape == (None, 784)
+    assert [w.path for w in m.weights] == [
+        "sequential/dense/kernel",
+        "sequential/dense/bias",
+        "sequential/dense_1/kernel",
+        "sequential/dense_1/bias",
+    ]
+    assert [w.shape for w in m.weights] == [(784, 128), (128,), (128, 10), (10,)]
+    assert m.count_params() == 101_770
+    assert m.layers[1].count_params() == 100_480 and m.layers[0].count_params() == 0
+    assert m.get_layer("dropout") is m.get_layer(index=2) is m.layers[2]
+    assert m.layers[3].kernel is m.weights[2] and m.layers[3].bias.name == "bias"
+    assert la.Sequential().name == "sequential_1"
+
+
+def test_the_names_of_keras_are_there():
+    import lamina as keras
+
+    assert keras.Sequential is keras.models.Sequential
+    assert keras.Input is keras.layers.Input
+    for name in (
+        "activations backend callbacks datasets initializers kernels layers losses metrics models"
+        " optimizers reference utils"
+    ).split():
+        assert hasattr(keras, name) and name in dir(keras)
+    assert isinstance(keras.__version__, str)
+    with pytest.raises(AttributeError, match="no attribute 'estimator'"):
+        keras.estimator  # noqa: B018
+
+
+def test_show_config(capsys):
+    config = la.show_config("dicts")
+    assert la.show_config() is None
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in config) and str(config["isa"]) in printed
+    with pytest.raises(ValueError, match="mode must be"):
+        la.show_config("xml")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: [la.Input((5,)), layers.Dense(3), layers.Dense(2)],
+        lambda: [layers.InputLayer(shape=(5,)), layers.Dense(3), layers.Dense(2)],
+        lambda: [layers.Dense(3, input_shape=(5,)), layers.Dense(2)],
+        lambda: [layers.Dense(3, input_dim=5), layers.Dense(2)],
+        lambda: (layers.Dense(3, input_shape=[5]), layers.Dense(2)),
+    ],
+)
+def test_ways_to_say_the_input_shape(make):
+    m = la.Sequential(make())
+    assert m.built and m.input_shape == (None, 5)
+    assert len(m.layers) == 2
+    assert m(np.ones((4, 5))).shape == (4, 2)
+
+
+def test_an_unbuilt_model_is_built_by_build_or_by_data():
+    m = la.Sequential([layers.Dense(3), layers.Dense(2)])
+    assert not m.built and m.weights == [] and not m.layers[0].built
+    for name in ("input_shape", "output_shape"):
+        with pytest.raises(AttributeError, match="before it is built"):
+            getattr(m, name)
+        with pytest.raises(AttributeError, match="before it is built"):
+            getattr(m.layers[0], name)
+    for ask in (m.count_params, m.layers[0].count_params):
+        with pytest.raises(ValueError, match="not built"):
+            ask()
+    m.build((None, 4))
+    assert [w.shape for w in m.weights] == [(4, 3), (3,), (3, 2), (2,)]
+    m.build((None, 4))
+    with pytest.raises(ValueError, match=r"takes inputs of shape \(None, 4\), got \(None, 5\)"):
+        m.build((None, 5))
+    other = la.Sequential([layers.Flatten(), layers.Dense(2)])
+    assert other(np.ones((3, 2, 5))).shape == (3, 2)
+    assert other.input_shape == (None, 2, 5)
+
+
+def test_layers_cannot_be_assigned_nor_changed_through_the_list():
+    m = tutorial()
+    with pytest.raises(AttributeError, match=r"add\(\)"):
+        m.layers = []
+    m.layers.clear()
+    assert len(m.layers) == 4
+
+
+def test_adding_and_removing_keeps_the_weights_of_the_others():
+    m = la.Sequential([la.Input((5,)), layers.Dense(4), layers.Dense(3)])
+    before = m.get_weights()
+    m.add(layers.Dense(2))
+    after = m.get_weights()
+    assert [a.shape for a in after[4:]] == [(3, 2), (2,)]
+    for a, b in zip(before, after, strict=False):
+        assert_bits(a, b)
+    kernel = m.layers[1].kernel
+    m.pop()
+    popped = m.pop()
+    assert popped.name == "dense_1" and m.output_shape == (None, 4)
+    assert_bits(popped.kernel.numpy(), before[2])
+    m.set_weights([np.zeros((5, 4)), np.zeros(4)])
+    assert kernel is popped.kernel
+    # It may join another model, with its weights.
+    other = la.Sequential([la.Input((4,)), popped])
+    assert_bits(other.get_weights()[0], before[2])
+    assert popped.kernel.path == "sequential_1/dense_1/kernel"
+    other.compile("sgd", "mse")
+    other.fit(np.ones((8, 4)), np.ones((8, 3)), verbose=0)
+    assert not np.array_equal(popped.kernel.numpy(), before[2])
+
+
+def test_training_goes_on_after_a_change_of_the_layers():
+    x, y = np.random.default_rng(0).random((20, 5)), np.ones((20, 3))
+    m = la.Sequential([la.Input((5,)), layers.Dense(3)])
+    m.compile("adam", "mse")
+    m.fit(x, y, verbose=0)
+    trained = m.get_weights()
+    m.add(layers.Dense(3))
+    assert_bits(m.get_weights()[0], trained[0])
+    m.fit(x, y, verbose=0)
+    assert m.optimizer.iterations == 1  # the state began anew
+    assert not np.array_equal(m.get_weights()[0], trained[0])
+
+
+def test_popping_all_layers():
+    m = la.Sequential([layers.Dense(3, input_shape=(5,))])
+    m.pop()
+    assert not m.built
+    with pytest.raises(ValueError, match="no layers to remove"):
+        m.pop()
+    m.add(layers.Dense(2, input_shape=(7,)))
+    assert m.input_shape == (None, 7)
+
+
+@pytest.mark.parametrize("wrong", [3, "dense", None, layers.Dense, lambda x: x])
+def test_only_layers_can_be_added(wrong):
+    m = la.Sequential([la.Input((5,))])
+    with pytest.raises(ValueError, match="Sequential takes layers, got"):
+        m.add(wrong)
+    assert m.layers == []
+
+
+def test_what_add_refuses_and_that_it_changes_nothing():
+    m = la.Sequential([la.Input((4, 5)), layers.Dense(3, name="a")])
+    before = m.get_weights()
+    refused = [
+        (layers.Dense(2, name="a"), "already has a layer named 'a'"),
+        (la.Input((3,)), "must come first and once"),
+        (la.Sequential(), "a model inside a model"),
+        (m.layers[0], "already belongs to model"),
+        (layers.Conv2D(2, 3, name="c"), "Conv2D 'c'"),
+        (layers.Reshape((7,), name="r"), "Reshape 'r'"),
+    ]
+    for layer, message in refused:
+        with pytest.raises(ValueError, match=message):
+            m.add(layer)
+    assert len(m.layers) == 1 and m.output_shape == (None, 4, 3)
+    assert_bits(m.get_weights()[0], before[0])
+    # A layer that was refused belongs to nobody.
+    la.Sequential([la.Input((8, 8, 1)), refused[4][0]])
+
+
+def test_a_layer_built_for_another_input_is_refused():
+    m = la.Sequential([la.Input((4,)), layers.Dense(3)])
+    assert m.count_params() == 15
+    popped = m.pop()
+    other = la.Sequential([la.Input((5,))])
+    with pytest.raises(ValueError, match=r"built for inputs of shape \(None, 4\)"):
+        other.add(popped)
+    unbuilt = la.Sequential([popped])
+    with pytest.raises(ValueError, match=r"built for inputs of shape \(None, 4\)"):
+        unbuilt(np.ones((2, 5)))
+    assert unbuilt(np.ones((2, 4))).shape == (2, 3)
+
+
+def test_what_build_refuses():
+    with pytest.raises(ValueError, match="without layers"):
+        la.Sequential().build((None, 3))
+    for wrong, error in ((5, TypeError), ((), TypeError), ((None, None), ValueError)):
+        m = la.Sequential([layers.Dense(3)])
+        with pytest.raises(error, match="input_shape"):
+            m.build(wrong)
+        assert not m.built
+    with pytest.raises(ValueError, match="has no layers"):
+        la.Sequential().predict(np.ones((2, 2)))
+    m = la.Sequential([layers.Conv2D(2, 3)])
+    with pytest.raises(ValueError, match="Conv2D"):
+        m.build((None, 5))
+    assert not m.built
+
+
+def test_get_layer_errors():
+    m = tutorial()
+    with pytest.raises(ValueError, match="no layer named 'x'; there are: flatten, dense"):
+        m.get_layer("x")
+    with pytest.raises(ValueError, match="no layer 4"):
+        m.get_layer(index=4)
+    with pytest.raises(ValueError, match="a name or an index"):
+        m.get_layer()
+
+
+def test_get_and_set_weights():
+    m = la.Sequential([la.Input((3,)), layers.Dense(2)])
+    values = [np.arange(6).reshape(3, 2), [0.5, -0.5]]
+    m.set_weights(values)
+    assert m(np.eye(3)).tolist() == [[0.5, 0.5], [2.5, 2.5], [4.5, 4.5]]
+    got = m.get_weights()
+    got[0][:] = 7  # copies
+    assert m.layers[0].kernel.value[0, 0] == 0
+    assert not m.layers[0].kernel.value.flags.writeable
+    m.layers[0].kernel.assign(np.ones((3, 2)))
+    assert m.layers[0].get_weights()[0].sum() == 6
+    before = m.get_weights()
+    for wrong, error, message in [
+        ([np.zeros((3, 2))], ValueError, "has 2 weights, got 1"),
+        ([np.zeros((3, 2)), np.zeros(3)], ValueError, r"bias' has shape \(2,\), got \(3,\)"),
+        ([np.zeros((3, 2)), np.array(["a", "b"])], TypeError, "takes real numbers"),
+        ([np.zeros((3, 2)), np.zeros(2, complex)], TypeError, "takes real numbers"),
+    ]:
+        for setter in (m.set_weights, m.layers[0].set_weights):
+            with pytest.raises(error, match=message):
+                setter(wrong)
+    for a, b in zip(before, m.get_weights(), strict=True):
+        assert_bits(a, b)
+    square = la.Sequential([la.Input((2,)), layers.Dense(2), layers.Dense(2)])
+    views = [w.value for w in square.weights]
+    want = [v.copy() for v in views]
+    square.set_weights([views[2], views[3], views[0], views[1]])
+    assert_bits(square.get_weights()[0], want[2])
+    assert_bits(square.get_weights()[2], want[0])
+
+
+def test_weights_outlive_the_model():
+    m = la.Sequential([la.Input((3,)), layers.Dense(2)])
+    kernel = m.weights[0]
+    value, want = kernel.value, kernel.numpy()
+    gone = weakref.ref(m)
+    del m
+    gc.collect()
+    assert gone() is None
+    assert_bits(value, want)
+    assert np.asarray(kernel).shape == (3, 2)
+    assert repr(kernel) == "<Weight kernel, shape=(3, 2)>"
+
+
+def test_configuration_makes_the_same_model():
+    m = la.Sequential(
+        [
+            la.Input((8, 8, 1)),
+            layers.Rescaling(1 / 255, offset=-0.5),
+            layers.Conv2D(4, 3, strides=2, padding="same", activation="relu", use_bias=False),
+            layers.BatchNormalization(momentum=0.8),
+            layers.LeakyReLU(),
+            layers.ELU(0.5),
+            layers.ReLU(negative_slope=0.1),
+            layers.MaxPooling2D(2, strides=1, padding="same"),
+            layers.AveragePooling2D((2, 1)),
+            layers.Activation("gelu"),
+            layers.Reshape((-1, 4)),
+            layers.Flatten(),
+            layers.Dropout(0.3, seed=4),
+            layers.Dense(6, kernel_initializer=la.initializers.HeNormal(seed=3)),
+            layers.Softmax(),
+        ],
+        name="net",
+    )
+    config = m.get_config()
+    again = la.Sequential.from_config(config)
+    assert again.get_config() == config
+    assert again.name == "net" and again.output_shape == m.output_shape
+    again.set_weights(m.get_weights())
+    x = np.random.default_rng(0).random((5, 8, 8, 1))
+    assert_bits(again.predict(x, verbose=0), m.predict(x, verbose=0))
+    assert_bits(again.layers[-2].kernel.numpy(), m.layers[-2].kernel.numpy())
+    unbuilt = la.Sequential([layers.Embedding(5, 3), layers.GlobalAveragePooling2D(keepdims=True)])
+    assert la.Sequential.from_config(unbuilt.get_config()).get_config() == unbuilt.get_config()
+    by_data = la.Sequential([layers.Dense(2)])
+    by_data(np.ones((1, 3)))
+    assert la.Sequential.from_config(by_data.get_config()).built
+    with pytest.raises(ValueError, match="'Nonsense' is not known"):
+        la.Sequential.from_config({"layers": [{"class_name": "Nonsense", "config": {}}]})
+
+
+def test_initial_weights_follow_from_the_seed():
+    def weights(seed):
+        la.utils.set_random_seed(seed)
+        return tutorial().get_weights()
+
+    for a, b in zip(weights(1), weights(1), strict=True):
+        assert_bits(a, b)
+    assert not np.array_equal(weights(1)[0], weights(2)[0])
+    first, second = tutorial(), tutorial()
+    assert not np.array_equal(first.get_weights()[0], second.get_weights()[0])
+
+
+def test_without_a_seed_every_process_draws_other_weights():
+    from lamina import _random
+
+    before = _random._State.seed, _random._State.drawn
+    try:
+        _random._State.seed = None
+        a = _random.next_seed()
+        _random._State.seed = None
+        assert _random.next_seed() != a
+    finally:
+        _random._State.seed, _random._State.drawn = before
+
+
+def test_a_model_cannot_change_while_it_trains():
+    m = la.Sequential([la.Input((3,)), layers.Dense(1)])
+    m.compile("sgd", "mse")
+    seen = []
+
+    def change(epoch, logs):
+        for action in (
+            lambda: m.add(layers.Dense(1)),
+            m.pop,
+            lambda: m.compile("sgd", "mse"),
+            lambda: m.fit(np.ones((2, 3)), np.ones(2)),
+        ):
+            with pytest.raises(RuntimeError, match="while the model is being trained"):
+                action()
+            seen.append(1)
+
+    hook = la.callbacks.LambdaCallback(on_epoch_end=change)
+    m.fit(np.ones((2, 3)), np.ones(2), verbose=0, callbacks=[hook])
+    assert len(seen) == 4 and len(m.layers) == 1
+
+
+def test_names_can_be_given_and_are_checked():
+    assert layers.Dense(1, name="out").name == "out"
+    for wrong, error in ((3, TypeError), ("", ValueError), ("a/b", ValueError)):
+        with pytest.raises(error, match="name must be"):
+            layers.Dense(1, name=wrong)
+        with pytest.raises(error, match="name must be"):
+            la.Sequential(name=wrong)
+
+
+@pytest.mark.parametrize(
+    ("made", "name"),
+    [
+        (layers.MaxPooling2D, "max_pooling2d"),
+        (layers.ReLU, "re_lu"),
+        (layers.LeakyReLU, "leaky_re_lu"),
+        (layers.ELU, "elu"),
+        (layers.BatchNormalization, "batch_normalization"),
+        (layers.GlobalAveragePooling2D, "global_average_pooling2d"),
+    ],
+)
+def test_automatic_names_are_keras_s(made, name):
+    assert made().name == name
+    assert made().name == f"{name}_1"
+
+
+def test_repr():
+    m = la.Sequential([layers.Dense(3)])
+    assert repr(m) == "<Sequential name=sequential, built=False>"
+    assert repr(m.layers[0]) == "<Dense name=dense, built=False>"
