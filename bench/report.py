@@ -103,10 +103,10 @@ class Report:
         cases = list(dict.fromkeys(m.case for m in chosen))
         contenders = list(dict.fromkeys(m.contender for m in chosen))
         threads = sorted({m.threads for m in chosen})
-        several = len(threads) > 1
+        threaded = group in ("mnist", "predict")
         if group in BY_CONTENDER:
             columns = [(case, count) for case in cases for count in threads]
-            header = [f"{case}, {plural(count)}" if several else case for case, count in columns]
+            header = [f"{case}, {plural(count)}" if threaded else case for case, count in columns]
             body = [
                 [name, *(self.cell(group, case, name, count) for case, count in columns)]
                 for name in contenders

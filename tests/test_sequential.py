@@ -59,11 +59,9 @@ def test_the_names_of_keras_are_there():
 
     assert keras.Sequential is keras.models.Sequential
     assert keras.Input is keras.layers.Input
-    for name in (
-        "activations backend callbacks datasets initializers kernels layers losses metrics models"
-        " optimizers reference utils"
-    ).split():
+    for name in keras.__all__:
         assert hasattr(keras, name) and name in dir(keras)
+    assert {"activations", "datasets", "kernels", "losses", "reference"} < {*keras.__all__}
     assert isinstance(keras.__version__, str)
     with pytest.raises(AttributeError, match="no attribute 'estimator'"):
         keras.estimator  # noqa: B018

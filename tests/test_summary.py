@@ -69,7 +69,7 @@ def test_show_trainable_and_layer_range():
     m.layers[0].trainable = False
     shown = text(m, show_trainable=True, line_length=80)
     assert re.search(r"dense \(Dense\).*│ N +│", shown)
-    assert re.search(r"Normalization\).*│ Y +│", shown)
+    assert re.search(r"batch_normalization.*│ Y +│", shown)
     assert re.search(r"flatten \(Flatten\).*│ - +│", shown)
     assert " Trainable params: 6 " in shown
     shown = text(m, layer_range=("batch.*", "flatten"))

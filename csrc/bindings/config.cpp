@@ -12,6 +12,16 @@
 namespace py = pybind11;
 
 namespace lamina::bindings {
+namespace {
+
+// The level of checked library calls; it leaves no trace in the symbols where none was needed.
+#ifdef _FORTIFY_SOURCE
+constexpr int kFortify = _FORTIFY_SOURCE;
+#else
+constexpr int kFortify = 0;
+#endif
+
+}  // namespace
 
 void bind_config(py::module_& m) {
   m.attr("__version__") = LAMINA_VERSION;
@@ -29,6 +39,7 @@ void bind_config(py::module_& m) {
     config["openmp"] = has_openmp();
     config["threads"] = num_threads();
     config["compiler"] = __VERSION__;
+    config["fortify"] = kFortify;
     return config;
   });
 }

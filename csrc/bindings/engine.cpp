@@ -322,7 +322,7 @@ void bind_objectives(py::module_& m) {
            py::arg("forward") = py::none());
   py::class_<Optimizer, std::shared_ptr<Optimizer>>(m, "Optimizer")
       .def(py::init([](const std::string& kind, float learning_rate, float momentum, bool nesterov,
-                       float beta_1, float beta_2, float epsilon) {
+                       double beta_1, double beta_2, float epsilon) {
              auto optimizer = std::make_shared<Optimizer>();
              if (kind != "sgd" && kind != "adam") {
                throw py::value_error("unknown optimizer '" + kind + "'; there are sgd, adam");
@@ -337,7 +337,7 @@ void bind_objectives(py::module_& m) {
              return optimizer;
            }),
            py::arg("kind"), py::arg("learning_rate"), py::arg("momentum") = 0.0f,
-           py::arg("nesterov") = false, py::arg("beta_1") = 0.9f, py::arg("beta_2") = 0.999f,
+           py::arg("nesterov") = false, py::arg("beta_1") = 0.9, py::arg("beta_2") = 0.999,
            py::arg("epsilon") = 1e-7f)
       .def_readwrite("learning_rate", &Optimizer::learning_rate)
       .def_readwrite("iterations", &Optimizer::iterations)

@@ -46,14 +46,16 @@ py::array adam_step(py::handle w_in, py::handle m_in, py::handle v_in, py::handl
   const FloatsOut m = call.in_out("m", m_in, w.shape);
   const FloatsOut v = call.in_out("v", v_in, w.shape);
   const auto t = static_cast<double>(call.integer("step", step_in, 1));
-  AdamStep step{.rate = call.number("learning_rate", rate_in),
-                .beta_1 = call.number("beta_1", beta_1, 0.0, kBelowOne),
-                .beta_2 = call.number("beta_2", beta_2, 0.0, kBelowOne),
-                .epsilon = call.number("epsilon", epsilon, 0.0, kInfinity)};
+  const double rate = call.number("learning_rate", rate_in);
+  call.number("beta_1", beta_1, 0.0, kBelowOne);
+  call.number("beta_2", beta_2, 0.0, kBelowOne);
   // In double, from the values that Python gave: 1 - beta_2 of a float32 has lost four digits.
-  step.rate = static_cast<float>(static_cast<double>(step.rate) *
-                                 std::sqrt(1.0 - std::pow(beta_2.cast<double>(), t)) /
-                                 (1.0 - std::pow(beta_1.cast<double>(), t)));
+  const auto b1 = beta_1.cast<double>(), b2 = beta_2.cast<double>();
+  const double corrected = rate * std::sqrt(1.0 - std::pow(b2, t)) / (1.0 - std::pow(b1, t));
+  const AdamStep step{.rate = static_cast<float>(corrected),
+                      .decay_1 = static_cast<float>(1.0 - b1),
+                      .decay_2 = static_cast<float>(1.0 - b2),
+                      .epsilon = call.number("epsilon", epsilon, 0.0, kInfinity)};
   for_elements(w.size(), [&](int64_t i, int64_t n) {
     kernels().adam_step(w.data + i, m.data + i, v.data + i, dw.data + i, n, step);
   });

@@ -31,8 +31,8 @@ void Optimizer::prepare() {
   // Kingma and Ba, "Adam", 2015, section 2, the efficient order: the bias corrections go into the
   // rate, so that epsilon stands beside the uncorrected root, as Keras has it.
   const double t = static_cast<double>(iterations);
-  const double correction_1 = 1.0 - std::pow(static_cast<double>(beta_1), t);
-  const double correction_2 = 1.0 - std::pow(static_cast<double>(beta_2), t);
+  const double correction_1 = 1.0 - std::pow(beta_1, t);
+  const double correction_2 = 1.0 - std::pow(beta_2, t);
   rate_ = static_cast<float>(learning_rate * std::sqrt(correction_2) / correction_1);
 }
 
@@ -57,7 +57,8 @@ void Optimizer::add_step(Program& program, const Network& network) {
                      if (kind == Kind::adam) {
                        run.kernels->adam_step(w, slots[0].data() + piece.begin,
                                               slots[1].data() + piece.begin, dw, n,
-                                              {rate_, beta_1, beta_2, epsilon});
+                                              {rate_, static_cast<float>(1.0 - beta_1),
+                                               static_cast<float>(1.0 - beta_2), epsilon});
                      } else if (!slots.empty()) {
                        run.kernels->sgd_momentum_step(w, slots[0].data() + piece.begin, dw, n,
                                                       rate_, momentum, nesterov);

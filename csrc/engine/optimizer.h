@@ -14,7 +14,8 @@ struct Optimizer {
   float learning_rate = 0.01f;
   float momentum = 0.0f;  // sgd
   bool nesterov = false;
-  float beta_1 = 0.9f, beta_2 = 0.999f, epsilon = 1e-7f;  // adam; Keras's epsilon
+  double beta_1 = 0.9, beta_2 = 0.999;  // adam
+  float epsilon = 1e-7f;                // Keras's: beside the uncorrected root
   int64_t iterations = 0;
 
   // One flat buffer each, as long as the network's parameters: momentum, or first and second

@@ -17,10 +17,12 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kLongBatch = std::chrono::milliseconds(20);
 constexpr auto kServiceEvery = std::chrono::milliseconds(50);
 
-double total(const float* values, const float* weights, int64_t n) {
+// The i-th weight is weights[i * stride]; values may be null and are then all ones.
+double total(const float* values, const float* weights, int64_t n, int64_t stride = 1) {
   double sum = 0.0;
   for (int64_t i = 0; i < n; ++i) {
-    sum += weights == nullptr ? values[i] : static_cast<double>(values[i]) * weights[i];
+    const double value = values == nullptr ? 1.0 : values[i];
+    sum += weights == nullptr ? value : value * weights[i * stride];
   }
   return sum;
 }
@@ -201,30 +203,31 @@ void Trainer::add_host_rows(int y) {
 // Sums in double, in the order of the rows, by one worker. The host's values are one a batch row,
 // the others inner_ a batch row.
 void Trainer::add_totals() {
-  program_.add({.what = "totals",
-                .uses = {values_, weights_},
-                .tiles = [](const Run&) -> int64_t { return 1; },
-                .body =
-                    [=, this](const Run& run, int64_t, float*) {
-                      const int64_t all = run.rows * inner_;
-                      const auto rows = static_cast<double>(run.rows);
-                      const float* values = run.buffer(values_);
-                      const float* w = run.buffer(weights_);
-                      const int64_t n = loss_->kind == LossKind::host ? run.rows : all;
-                      const double mean = total(values, nullptr, n) / static_cast<double>(n);
-                      means_[0].add(mean * rows, rows);
-                      for (size_t i = 0; i < metrics_.size(); ++i) {
-                        const Metric& m = metrics_[i];
-                        const float* mine = values + static_cast<int64_t>(i + 1) * all;
-                        const int64_t count = m.kind == MetricKind::host ? run.rows : all;
-                        if (m.weighted) {
-                          means_[i + 1].add(total(mine, w, count), total(w, nullptr, count));
-                        } else {
-                          means_[i + 1].add(total(mine, nullptr, count),
-                                            static_cast<double>(count));
-                        }
-                      }
-                    }});
+  program_.add(
+      {.what = "totals",
+       .uses = {values_, weights_},
+       .tiles = [](const Run&) -> int64_t { return 1; },
+       .body =
+           [=, this](const Run& run, int64_t, float*) {
+             const int64_t all = run.rows * inner_;
+             const auto rows = static_cast<double>(run.rows);
+             const float* values = run.buffer(values_);
+             const float* w = run.buffer(weights_);
+             const int64_t n = loss_->kind == LossKind::host ? run.rows : all;
+             const double mean = total(values, nullptr, n) / static_cast<double>(n);
+             means_[0].add(mean * rows, rows);
+             for (size_t i = 0; i < metrics_.size(); ++i) {
+               const Metric& m = metrics_[i];
+               const float* mine = values + static_cast<int64_t>(i + 1) * all;
+               const bool host = m.kind == MetricKind::host;
+               const int64_t count = host ? run.rows : all, stride = host ? inner_ : 1;
+               if (m.weighted) {
+                 means_[i + 1].add(total(mine, w, count, stride), total(nullptr, w, count, stride));
+               } else {
+                 means_[i + 1].add(total(mine, nullptr, count), static_cast<double>(count));
+               }
+             }
+           }});
 }
 
 void Trainer::Mean::add(double s, double w) {

@@ -72,7 +72,9 @@ struct GemmEpilogue {
 
 struct AdamStep {
   float rate;  // learning_rate * sqrt(1 - beta_2^t) / (1 - beta_1^t)
-  float beta_1, beta_2, epsilon;
+  // 1 - beta, rounded once from double: 1 - float(0.999) would be off by 1e-5 of itself.
+  float decay_1, decay_2;
+  float epsilon;
 };
 
 struct Kernels {
@@ -207,7 +209,7 @@ struct Kernels {
   // m = momentum * m - rate * dw;  w += m, or with nesterov w += momentum * m - rate * dw
   void (*sgd_momentum_step)(float* w, float* m, const float* dw, int64_t n, float rate,
                             float momentum, bool nesterov);
-  // m += (1 - beta_1)(dw - m);  v += (1 - beta_2)(dw^2 - v);  w -= rate * m / (sqrt(v) + epsilon)
+  // m += decay_1 (dw - m);  v += decay_2 (dw^2 - v);  w -= rate * m / (sqrt(v) + epsilon)
   void (*adam_step)(float* w, float* m, float* v, const float* dw, int64_t n, const AdamStep& step);
 };
 

@@ -30,7 +30,7 @@ void sgd_momentum_step(float* w, float* m, const float* dw, int64_t n, float rat
 // A v that overflowed to infinity stops its parameter, as m / infinity does.
 void adam_step(float* w, float* m, float* v, const float* dw, int64_t n, const AdamStep& step) {
   const f32x16 rate = splat(step.rate), epsilon = splat(step.epsilon);
-  const f32x16 fresh_m = splat(1.0f - step.beta_1), fresh_v = splat(1.0f - step.beta_2);
+  const f32x16 fresh_m = splat(step.decay_1), fresh_v = splat(step.decay_2);
   for_each_vector(n, [&](int64_t i, int64_t lanes) {
     const f32x16 g = load_upto(dw + i, lanes);
     f32x16 mean = load_upto(m + i, lanes);

@@ -5,7 +5,7 @@
 namespace lamina::ops {
 namespace {
 
-constexpr int64_t kSmallWork = 1 << 16;  // multiply-adds: about a microsecond on one core
+constexpr int64_t kSmallWork = 1 << 18;  // multiply-adds: a few microseconds on one core
 constexpr int64_t kPanel = 64;           // columns; every micro-kernel's width divides it
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }

@@ -7,6 +7,7 @@ otherwise in stretches of 50 ms.
 from __future__ import annotations
 
 import math
+import weakref
 
 
 class Callback:
@@ -150,6 +151,15 @@ class History(Callback):
         super().__init__()
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
+
+    @property
+    def model(self):
+        return self._model() if self._model is not None else None
+
+    def set_model(self, model) -> None:
+        # The model holds its History: a strong reference back would keep both, and the model's
+        # buffers, until the garbage collector comes by.
+        self._model = weakref.ref(model)
 
     def on_train_begin(self, logs=None) -> None:
         self.history = {}

@@ -171,7 +171,8 @@ def _wrong_targets(y, expected, output_shape, sparse, loss_name, what) -> str:
     )
     if sparse and y.shape[1:] == output_shape:
         return message + "; for one-hot targets use loss='categorical_crossentropy'"
-    if not sparse and (*y.shape[1:], 1) == (*output_shape[:-1], 1) and y.dtype.kind in "iu":
+    classes = (output_shape[:-1], (*output_shape[:-1], 1))
+    if not sparse and y.shape[1:] in classes and y.dtype.kind in "iu":
         return message + (
             "; for class numbers use loss='sparse_categorical_crossentropy', or "
             "utils.to_categorical(y)"

@@ -41,6 +41,7 @@ class Sequential(Trainer):
         self._shapes: list[tuple[int, ...]] = []  # each layer's output, if _in_shape is known
         self._front_embedding: Embedding | None = None
         self._network = None
+        self._rows_at_once = 32
         if layers is not None:
             if isinstance(layers, Layer) or not hasattr(layers, "__iter__"):
                 layers = [layers]
@@ -185,6 +186,9 @@ class Sequential(Trainer):
             network = make_network(self._layers, self._in_shape)
             bind_weights(self._layers, network)
             self._network = network
+            # What predict takes at once: rows whose buffers are a few MB, between 32 and 256.
+            widest = max(map(math.prod, [self._in_shape, *self._shapes]))
+            self._rows_at_once = max(32, min(256, (1 << 20) // max(1, widest)))
         return self._network
 
     def _realise_if_possible(self) -> None:

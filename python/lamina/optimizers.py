@@ -49,7 +49,7 @@ class Optimizer:
 
     @property
     def state(self) -> dict:
-        """Views of the state, one float32 vector as long as all weights for each name."""
+        """Views of the state, by name: float32 vectors laid out as the model's parameters are."""
         return dict(self._core.slots) if self.built else {}
 
     def get_config(self) -> dict:

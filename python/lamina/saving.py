@@ -58,7 +58,7 @@ def save_weights(model, filepath, overwrite: bool = True) -> None:
     if not overwrite and os.path.exists(path):
         raise FileExistsError(f"{path!r} exists; pass overwrite=True to replace it")
     tensors = {
-        name: np.ascontiguousarray(weight.value, "<f4")
+        name: np.asarray(weight.value, "<f4", order="C")
         for name, weight in tensor_names(model).items()
     }
     parts = [memoryview(array).cast("B") for array in tensors.values() if array.size]

@@ -66,8 +66,11 @@ def _in_range(layers, layer_range):
 def _widths(positions, width):
     ends = [int(p * width) if p <= 1 else int(p) for p in positions]
     starts = [0, *ends[:-1]]
-    # Of each column three places go to its border and the blanks beside the text.
-    return [max(3, end - start - 3) for start, end in zip(starts, ends, strict=True)]
+    # Of each column three places go to its border and the blanks beside the text, and one more
+    # to the right border.
+    widths = [end - start - 3 for start, end in zip(starts, ends, strict=True)]
+    widths[-1] -= 1
+    return [max(3, width) for width in widths]
 
 
 def _table(header, rows, widths):

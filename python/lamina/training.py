@@ -438,7 +438,7 @@ class Trainer:
 
     def _predict_array(self, x, batch_size, verbose, steps, hooks) -> np.ndarray:
         self._realise()
-        rows = self._predict_rows() if batch_size is None else batch_size
+        rows = self._rows_at_once if batch_size is None else batch_size
         out = np.empty((len(x), *self._shapes[-1]), np.float32)
         progress = Progress(verbose, steps)
         if hooks.callbacks:
@@ -459,11 +459,6 @@ class Trainer:
         hooks.on_predict_end()
         return out
 
-    def _predict_rows(self) -> int:
-        """How many rows predict takes at once: what fits a few MB, between 32 and 256."""
-        widest = max(int(np.prod(shape)) for shape in [self._in_shape, *self._shapes])
-        return max(32, min(256, (1 << 20) // max(1, widest)))
-
     def __call__(self, x, training: bool = False) -> np.ndarray:
         """The outputs for one batch x, float32 (n, *output_shape); the way for few rows.
 
@@ -473,7 +468,7 @@ class Trainer:
         out = np.empty((len(x), *self._shapes[-1]), np.float32)
         if len(x):
             # With training=True the batch is one: its moments are of all rows.
-            rows = len(x) if training else min(len(x), self._predict_rows())
+            rows = len(x) if training else min(len(x), self._rows_at_once)
             kept = self._take_runner("predict", rows, bool(training))
             if training and kept[1].batch_size != rows:
                 kept = self._take_runner("predict", rows, True)

@@ -311,7 +311,10 @@ class Layer:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
     def __getattr__(self, name: str):
-        # Only for names that are nowhere else: weights such as `kernel`.
+        # Only for names that are nowhere else: weights such as `kernel`; and for properties that
+        # raised AttributeError, to raise it again.
+        if hasattr(type(self), name):
+            return object.__getattribute__(self, name)
         if not name.startswith("_"):
             for weight in self.weights:
                 if weight.name == name:

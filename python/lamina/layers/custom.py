@@ -80,4 +80,4 @@ def _checked(label, function, value, shape):
         raise ValueError(
             f"{label}: {function} returned an array of shape {value.shape}, expected {tuple(shape)}"
         )
-    return np.ascontiguousarray(value, np.float32)
+    return np.asarray(value, np.float32, order="C")

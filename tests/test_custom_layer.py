@@ -1,0 +1,303 @@
+"""Layers of one's own, in NumPy: training, gradients, and what is refused."""
+
+import weakref
+
+import by_hand
+import numpy as np
+import pytest
+from close import UNIT, assert_bits, assert_close
+
+import lamina as la
+from lamina import layers
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((50, 6)).astype(np.float32)
+Y = RNG.integers(0, 4, 50)
+
+
+@pytest.fixture(autouse=True)
+def fresh_names():
+    la.utils.clear_session()
+
+
+class MyDense(layers.Layer):
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, input_shape):
+        self.w = self.add_weight((input_shape[-1], self.units), "glorot_uniform", name="kernel")
+        self.b = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.units)
+
+    def forward(self, x, training):
+        return x @ self.w.value + self.b.value
+
+    def backward(self, dy, x):
+        return dy @ self.w.value.T, {"bias": dy.sum(axis=0), "kernel": x.T @ dy}
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+
+class Square(layers.Layer):
+    def forward(self, x, training):
+        return x * x
+
+    def backward(self, dy, x):
+        return 2 * x * dy
+
+
+def model(*middle, optimizer="sgd", out=4):
+    m = la.Sequential([la.Input((6,)), *middle, layers.Dense(out, activation="softmax")])
+    m.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return m
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "step"),
+    [
+        (lambda: la.optimizers.SGD(0.1, 0.9), lambda: by_hand.sgd(0.1, 0.9)),
+        (lambda: la.optimizers.Adam(0.01), lambda: by_hand.adam(0.01)),
+    ],
+)
+def test_a_layer_of_one_s_own_trains_as_by_hand(optimizer, step):
+    la.utils.set_random_seed(0)
+    m = model(MyDense(9), layers.ReLU(), optimizer=optimizer())
+    assert [w.path.split("/", 1)[1] for w in m.weights[:2]] == ["my_dense/kernel", "my_dense/bias"]
+    start = m.get_weights()
+    history = m.fit(X, Y, batch_size=16, epochs=3, shuffle=False, verbose=0)  # the last: 2 rows
+    want, reported = by_hand.train(start, step(), X, Y, batch_size=16, epochs=3)
+    for got, expected in zip(m.get_weights(), want, strict=True):
+        assert_close(got, expected, atol=400 * UNIT)
+    assert history.history["loss"] == pytest.approx(reported, rel=400 * UNIT)
+    assert_bits(m.layers[0].w.value, m.get_weights()[0])
+
+
+def test_gradients_against_finite_differences():
+    la.utils.set_random_seed(1)
+    m = la.Sequential([la.Input((6,)), layers.Dense(5), Square(), MyDense(3)])
+    m.compile(la.optimizers.SGD(1.0), "mse")
+    y = RNG.standard_normal((50, 3))
+    before = [w.astype(np.float64) for w in m.get_weights()]
+    m.train_on_batch(X, y)
+    after = m.get_weights()
+
+    def loss(w):
+        h = (X @ w[0] + w[1]) ** 2 @ w[2] + w[3]
+        return ((h - y) ** 2).mean()
+
+    for k, weight in enumerate(before):
+        want = np.empty_like(weight)
+        for i in np.ndindex(weight.shape):
+            slopes = []
+            for h in (1e-6, -1e-6):
+                moved = [w.copy() for w in before]
+                moved[k][i] += h
+                slopes.append(loss(moved))
+            want[i] = (slopes[0] - slopes[1]) / 2e-6
+        got = (weight - after[k]).astype(np.float32)
+        assert_close(got, want, atol=100 * UNIT, scale=np.abs(want).max() + 1)
+
+
+def test_training_is_told_and_rows_are_few_at_the_end():
+    seen = []
+
+    class Spy(Square):
+        def forward(self, x, training):
+            assert isinstance(training, bool) and not x.flags.writeable and x.dtype == np.float32
+            seen.append((len(x), training))
+            return super().forward(x, training)
+
+    m = model(Spy())
+    seen.clear()
+    m.fit(X, Y, batch_size=16, verbose=0, validation_data=(X[:20], Y[:20]))
+    assert seen == [(16, True), (16, True), (16, True), (2, True), (16, False), (4, False)]
+    seen.clear()
+    m.predict(X[:3], verbose=0)
+    m(X[:3], training=True)
+    assert seen == [(3, False), (3, True)]
+
+
+def test_weights_that_are_not_trained_and_numbers_as_weights(tmp_path):
+    class Count(layers.Layer):
+        def build(self, input_shape):
+            self.rows = self.add_weight((), "zeros", trainable=False, name="rows")
+            self.gain = self.add_weight((), "ones", name="gain")
+
+        def forward(self, x, training):
+            if training:
+                self.rows.assign(self.rows.value + len(x))
+            return x * self.gain.value
+
+        def backward(self, dy, x):
+            return dy * self.gain.value, {"gain": (dy * x).sum()}
+
+    for optimizer in ("sgd", "adam"):
+        m = model(Count(), optimizer=optimizer)
+        m.fit(X, Y, epochs=2, verbose=0)
+        assert m.layers[0].rows.numpy() == 100 and m.layers[0].rows.shape == ()
+        assert m.layers[0].gain.numpy() != 1
+        assert [w.name for w in m.non_trainable_weights] == ["rows"]
+    m.layers[0].trainable = False
+    gain = m.layers[0].gain.numpy()
+    m.fit(X, Y, verbose=0)
+    assert m.layers[0].gain.numpy() == gain
+    m.save_weights(tmp_path / "w.safetensors")
+    m.layers[0].gain.assign(7)
+    m.load_weights(tmp_path / "w.safetensors")
+    assert m.layers[0].gain.numpy() == gain
+
+
+def test_configuration_and_files(tmp_path):
+    m = model(MyDense(5, name="mine"), Square())
+    m.save_weights(tmp_path / "w.safetensors")
+    objects = {"MyDense": MyDense, "Square": Square}
+    again = la.Sequential.from_config(m.get_config(), custom_objects=objects)
+    again.load_weights(tmp_path / "w.safetensors")
+    assert again.layers[0].name == "mine"
+    assert_bits(again.predict(X, verbose=0), m.predict(X, verbose=0))
+    with pytest.raises(ValueError, match="pass custom_objects"):
+        la.Sequential.from_config(m.get_config())
+
+
+def test_built_by_the_first_data_and_kept_when_the_model_changes():
+    m = la.Sequential([MyDense(5)])
+    assert m(X).shape == (50, 5)
+    weights = m.get_weights()
+    m.add(layers.Dense(2))
+    assert_bits(m.get_weights()[0], weights[0])
+    assert_bits(MyDense(5)(X[:0]), np.empty((0, 5), np.float32))
+
+
+def test_nothing_is_kept_alive():
+    m = model(MyDense(5))
+    m.fit(X, Y, verbose=0)
+    gone = [weakref.ref(m), weakref.ref(m.layers[0]), weakref.ref(m.weights[0])]
+    del m  # at once: there is no cycle that would wait for the garbage collector
+    assert [ref() for ref in gone] == [None, None, None]
+
+
+def broken(**methods):
+    return type("Broken", (MyDense,), methods)(4)
+
+
+@pytest.mark.parametrize(
+    ("layer", "error", "message"),
+    [
+        (
+            lambda: broken(forward=lambda self, x, training: x[:, :2]),
+            ValueError,
+            r"Broken 'broken.*': forward returned an array of shape \(50, 2\), expected \(50, 4\)",
+        ),
+        (
+            lambda: broken(forward=lambda self, x, training: np.zeros((len(x), 4), complex)),
+            TypeError,
+            "forward returned an array of type complex128",
+        ),
+        (lambda: broken(backward=lambda self, dy, x: dy), ValueError, r"backward \(dx\) returned"),
+        (
+            lambda: broken(backward=lambda self, dy, x: np.zeros_like(x)),
+            ValueError,
+            "no gradient of weight 'kernel'",
+        ),
+        (
+            lambda: broken(backward=lambda self, dy, x: (np.zeros_like(x), [dy])),
+            TypeError,
+            "backward must return dx or",
+        ),
+        (
+            lambda: broken(
+                backward=lambda self, dy, x: (
+                    np.zeros_like(x),
+                    {"kernel": np.zeros((6, 4)), "bias": np.zeros(4), "typo": dy},
+                )
+            ),
+            ValueError,
+            r"a gradient of \['typo'\]",
+        ),
+        (
+            lambda: broken(
+                backward=lambda self, dy, x: (
+                    np.zeros_like(x),
+                    {"kernel": np.zeros((6, 4)), "bias": np.zeros(5)},
+                )
+            ),
+            ValueError,
+            r"gradient of 'bias'\) returned an array of shape \(5,\), expected \(4,\)",
+        ),
+        (
+            lambda: broken(backward=lambda self, dy, x: 1 / 0),
+            ZeroDivisionError,
+            "division by zero",
+        ),
+    ],
+)
+def test_what_a_layer_returns_is_checked_and_nothing_is_changed(layer, error, message):
+    m = la.Sequential([la.Input((6,)), layers.Dense(6), layer()])
+    m.compile("adam", "mse")
+    before = m.get_weights()
+    for _ in range(2):
+        with pytest.raises(error, match=message):
+            m.fit(X, np.zeros((50, 4)), batch_size=50, verbose=0)
+        for a, b in zip(before, m.get_weights(), strict=True):
+            assert_bits(a, b)
+    assert m.optimizer.iterations == 0
+
+
+def test_definitions_that_are_refused():
+    class NoForward(layers.Layer):
+        pass
+
+    class NoShape(Square):
+        def compute_output_shape(self, input_shape):
+            return None
+
+    class NoBackward(layers.Layer):
+        def forward(self, x, training):
+            return x + 1
+
+    with pytest.raises(TypeError, match=r"NoForward '.*' must define forward"):
+        la.Sequential([la.Input((6,)), NoForward()]).predict(X, verbose=0)
+    with pytest.raises(TypeError, match="compute_output_shape must return a tuple, got None"):
+        la.Sequential([la.Input((6,)), NoShape()])
+    m = la.Sequential([la.Input((6,)), layers.Dense(6), NoBackward()])
+    m.compile("sgd", "mse")
+    before = m.get_weights()[0]
+    assert m.predict(X, verbose=0).shape == (50, 6)
+    assert m.evaluate(X, X, verbose=0) > 0
+    with pytest.raises(NotImplementedError, match=r"NoBackward '.*' cannot be trained"):
+        m.fit(X, X, verbose=0)
+    assert_bits(m.get_weights()[0], before)
+
+
+def test_add_weight_is_checked():
+    layer = Square()
+    weight = layer.add_weight((2, 3), name="a")
+    assert weight.shape == (2, 3) and weight.trainable and weight.dtype == np.float32
+    assert layer.add_weight().name == "weight_1"
+    for keywords, error, message in [
+        ({"name": "a"}, ValueError, "already has a weight named 'a'"),
+        ({"shape": (0,)}, ValueError, "at least 1"),
+        ({"shape": (None, 2)}, ValueError, "only known sizes"),
+        ({"dtype": "float16"}, ValueError, "must be float32"),
+        ({"initializer": "nope"}, ValueError, "initializer 'nope' is not known"),
+        ({"name": "x/y"}, ValueError, "without '/'"),
+    ]:
+        with pytest.raises(error, match=message):
+            layer.add_weight(**{"shape": (2,), **keywords})
+    assert [w.name for w in layer.weights] == ["a", "weight_1"]
+
+    class FailsToBuild(Square):
+        def build(self, input_shape):
+            self.add_weight((3,), name="first")
+            raise RuntimeError("no luck")
+
+    failing = FailsToBuild()
+    m = la.Sequential([la.Input((6,)), failing])
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="no luck"):
+            m.predict(X, verbose=0)
+    assert failing._weights == []

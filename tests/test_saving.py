@@ -1,0 +1,303 @@
+"""Weights in files: what is written, what is read back, and everything that is refused."""
+
+import json
+import os
+import pathlib
+import stat
+
+import numpy as np
+import pytest
+from close import assert_bits
+
+import lamina as la
+from lamina import layers, saving
+
+
+def model(units=4, seed=0):
+    la.utils.set_random_seed(seed)
+    return la.Sequential(
+        [
+            la.Input((6, 6, 1)),
+            layers.Conv2D(3, 3),
+            layers.BatchNormalization(),
+            layers.Flatten(),
+            layers.Dense(units),
+            layers.Dropout(0.5),
+            layers.Dense(2),
+        ]
+    )
+
+
+NAMES = {
+    "conv2d/kernel": (3, 3, 1, 3),
+    "conv2d/bias": (3,),
+    "batch_normalization/gamma": (3,),
+    "batch_normalization/beta": (3,),
+    "batch_normalization/moving_mean": (3,),
+    "batch_normalization/moving_variance": (3,),
+    "dense/kernel": (48, 4),
+    "dense/bias": (4,),
+    "dense_1/kernel": (4, 2),
+    "dense_1/bias": (2,),
+}
+
+
+def parse(path):
+    """The header and the tensors' bytes, read from the layout's description."""
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    return json.loads(data[8 : 8 + length]), data[8 + length :]
+
+
+def compose(header, body=b""):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + body
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "w.safetensors"
+
+
+def test_round_trip(path):
+    first, second = model(seed=1), model(seed=2)
+    values = [
+        np.random.default_rng(i).standard_normal(w.shape) for i, w in enumerate(first.weights)
+    ]
+    values[0].flat[:3] = np.nan, np.inf, -0.0
+    first.set_weights(values)
+    first.save_weights(path)
+    second.load_weights(str(path))
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        assert_bits(a, b)
+    assert_bits(second.layers[0].kernel.numpy(), np.asarray(values[0], np.float32))
+
+
+def test_the_layout(path):
+    m = model()
+    m.save_weights(path)
+    header, body = parse(path)
+    assert header.pop("__metadata__") == {"format": "lamina", "format_version": "1"}
+    assert {name: tuple(entry["shape"]) for name, entry in header.items()} == NAMES
+    assert all(entry["dtype"] == "F32" for entry in header.values())
+    at = 0
+    for weight, entry in zip(m.weights, header.values(), strict=True):
+        begin, end = entry["data_offsets"]
+        assert begin == at
+        assert body[begin:end] == weight.numpy().tobytes()
+        at = end
+    assert at == len(body) and (path.stat().st_size - at) % 8 == 0
+
+
+def test_files_of_others_are_read(path):
+    """Any order, any of the floating types, other metadata, no padding."""
+    m = model()
+    rng = np.random.default_rng(0)
+    types = ["F32", "F64", "F16", "BF16"]
+    header, body, want = {"__metadata__": {"by": "hand"}}, b"", {}
+    for i, (name, shape) in enumerate(reversed(NAMES.items())):
+        dtype = types[i % 4]
+        values = rng.standard_normal(shape)
+        if dtype == "BF16":
+            upper = (values.astype(np.float32).view(np.uint32) >> 16).astype("<u2")
+            part, value = upper.tobytes(), (upper.astype(np.uint32) << 16).view(np.float32)
+        else:
+            value = values.astype({"F32": "<f4", "F64": "<f8", "F16": "<f2"}[dtype])
+            part = value.tobytes()
+        offsets = [len(body), len(body) + len(part)]
+        header[name] = {"data_offsets": offsets, "dtype": dtype, "shape": list(shape)}
+        body += part
+        want[name] = value.astype(np.float32)
+    path.write_bytes(compose(header, body))
+    m.load_weights(path)
+    for name, weight in saving.tensor_names(m).items():
+        assert_bits(weight.numpy(), want[name])
+
+
+def test_a_model_without_weights_and_one_of_the_same_shape(path):
+    empty = la.Sequential([la.Input((3,)), layers.Flatten()])
+    empty.save_weights(path)
+    empty.load_weights(path)
+    assert parse(path)[1] == b""
+    # Layers' own names do not matter: they depend on what else the process has made.
+    first = la.Sequential([la.Input((3,)), layers.Dense(2, name="one")])
+    second = la.Sequential([la.Input((3,)), layers.Dense(2, name="two")])
+    first.save_weights(path)
+    second.load_weights(path)
+    assert_bits(first.get_weights()[0], second.get_weights()[0])
+
+
+def damage(path):
+    """(what is wrong, bytes of a file, part of the message)"""
+    header, body = parse(path)
+    good = path.read_bytes()
+
+    def entry(name="dense/bias", **changes):
+        changed = json.loads(json.dumps(header))
+        changed[name].update(changes)
+        return compose(changed, body)
+
+    def without(key):
+        changed = json.loads(json.dumps(header))
+        del changed["dense/bias"][key]
+        return compose(changed, body)
+
+    begin, end = header["dense/bias"]["data_offsets"]
+    twice = json.dumps(header)[:-1] + ', "dense/bias": ' + json.dumps(header["dense/bias"]) + "}"
+    huge = 1 << 61
+    return [
+        ("empty", b"", "0 bytes"),
+        ("cut in the length", good[:5], "5 bytes"),
+        ("cut in the header", good[:60], "claims"),
+        ("cut in the tensors", good[:-1], "its tensors take"),
+        ("something behind", good + b"\0", "its tensors take"),
+        ("length of the header", b"\xff" * 8 + good[8:], "more than the 100000000 allowed"),
+        ("a little too long", (len(good)).to_bytes(8, "little") + good[8:], "after the length"),
+        ("not JSON", compose(b'{"a": ', body), "no JSON"),
+        ("not UTF-8", compose(b'{"\xff": 1}', body), "no JSON"),
+        ("an array", compose(b"[]", body), "does not begin with"),
+        ("blanks first", compose(b" {}", body), "does not begin with"),
+        ("two objects", compose(b"{} {}", body), "no JSON"),
+        ("deep", compose(b'{"a":' + b"[" * 100_000, body), "no JSON"),
+        ("a name twice", compose(twice.encode(), body), "twice"),
+        ("metadata", compose({**header, "__metadata__": {"a": 1}}, body), "__metadata__"),
+        ("metadata's type", compose({**header, "__metadata__": []}, body), "__metadata__"),
+        ("no object", compose({**header, "x": 3}, body), "'x' must have dtype"),
+        ("no dtype", without("dtype"), "must have dtype"),
+        ("no shape", without("shape"), "must have dtype"),
+        ("no offsets", without("data_offsets"), "must have dtype"),
+        ("one more key", entry(more=1), "must have dtype"),
+        ("integers", entry(dtype="I32"), "dtype 'I32'"),
+        ("dtype's type", entry(dtype=32), "dtype 32"),
+        ("shape's type", entry(shape=4), "has shape 4"),
+        ("a negative size", entry(shape=[-2, -2]), "has shape"),
+        ("a fraction", entry(shape=[4.0]), "has shape"),
+        ("a truth value", entry(shape=[4, True]), "has shape"),
+        ("many axes", entry(shape=[4] + [1] * 40), "has shape"),
+        ("a huge shape", entry(shape=[huge, huge, 16]), "takes"),
+        ("overflow", entry(shape=[1 << 31, 1 << 31, 4]), "takes"),
+        ("offsets' type", entry(data_offsets="ab"), "data_offsets 'ab'"),
+        ("three offsets", entry(data_offsets=[0, 1, 2]), "data_offsets"),
+        ("backwards", entry(data_offsets=[end, begin]), "data_offsets"),
+        ("another length", entry(data_offsets=[begin, end + 4]), "takes 16 bytes"),
+        ("an overlap", entry(data_offsets=[begin - 4, end - 4]), "a gap or an overlap"),
+        ("a gap", entry(data_offsets=[begin + 4, end + 4]), "a gap or an overlap"),
+        ("far away", entry(data_offsets=[huge, huge + 16]), "a gap or an overlap"),
+    ]
+
+
+def test_damage_is_seen_and_changes_nothing(path):
+    m = model()
+    m.save_weights(path)
+    before = m.get_weights()
+    for name, data, message in damage(path):
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match="not a sound safetensors file") as caught:
+            m.load_weights(path)
+        assert message in str(caught.value) and str(path) in str(caught.value), name
+    for a, b in zip(before, m.get_weights(), strict=True):
+        assert_bits(a, b)
+
+
+def test_every_cut_and_a_flipped_bit_in_every_byte_of_the_header(path):
+    small = la.Sequential([la.Input((2,)), layers.Dense(1)])
+    small.save_weights(path)
+    good = path.read_bytes()
+    for length in range(len(good)):
+        path.write_bytes(good[:length])
+        with pytest.raises(ValueError, match="safetensors"):
+            small.load_weights(path)
+    refused = 0
+    header = 8 + int.from_bytes(good[:8], "little")
+    for i in range(header):
+        data = bytearray(good)
+        data[i] ^= 1 << i % 7
+        path.write_bytes(data)
+        try:
+            small.load_weights(path)  # a bit of the metadata's text may be another
+        except ValueError:
+            refused += 1
+    assert refused > 0.7 * header
+
+
+def test_another_model_s_weights_are_refused(path):
+    m = model()
+    before = m.get_weights()
+    model(units=5).save_weights(path)
+    with pytest.raises(
+        ValueError, match=r"'dense/kernel' has shape \(48, 5\), the model's.*\(48, 4"
+    ):
+        m.load_weights(path)
+    la.Sequential([la.Input((2,)), layers.Dense(1), layers.Embedding(3, 2)]).save_weights(path)
+    with pytest.raises(
+        ValueError, match=r"missing \['batch_norm.*not in the model \['embedding/emb"
+    ):
+        m.load_weights(path)
+    for a, b in zip(before, m.get_weights(), strict=True):
+        assert_bits(a, b)
+
+
+def test_what_is_refused_before_a_file_is_touched(path, tmp_path):
+    unbuilt = la.Sequential([layers.Dense(1)])
+    for act in (unbuilt.save_weights, unbuilt.load_weights):
+        with pytest.raises(ValueError, match="is not built yet"):
+            act(path)
+    m = model()
+    for name in ("w.h5", "w.weights.h5", "w.keras"):
+        for act in (m.save_weights, m.load_weights):
+            with pytest.raises(ValueError, match=r"end it in \.safetensors"):
+                act(tmp_path / name)
+    with pytest.raises(TypeError):
+        m.save_weights(3)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(FileNotFoundError):
+        m.load_weights(path)
+    m.save_weights(path)
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        m.save_weights(path, overwrite=False)
+    with pytest.raises(OSError, match="nowhere"):
+        m.save_weights(tmp_path / "nowhere" / "w.safetensors")
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(path, tmp_path, monkeypatch):
+    model(seed=1).save_weights(path)
+    before = path.read_bytes()
+    other = model(seed=2)
+    for name in ("fsync", "replace"):
+
+        def fail(*arguments):
+            raise OSError("disk full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, name, fail)
+            with pytest.raises(OSError, match="disk full"):
+                other.save_weights(path)
+        assert path.read_bytes() == before
+        assert list(tmp_path.iterdir()) == [path]
+    other.save_weights(path)
+    assert path.read_bytes() != before and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions and links are POSIX's")
+def test_permissions_and_links(path, tmp_path):
+    old = os.umask(0o027)
+    try:
+        model().save_weights(path)
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    link = tmp_path / "link.safetensors"
+    link.symlink_to(path)
+    other = model(seed=3)
+    other.save_weights(link)
+    assert link.is_symlink() and path.read_bytes() == link.read_bytes()
+    fresh = model(seed=4)
+    fresh.load_weights(path)
+    assert_bits(fresh.get_weights()[0], other.get_weights()[0])
+
+
+def test_a_name_without_a_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    model().save_weights("w.safetensors")
+    model().load_weights(pathlib.Path("w.safetensors"))
+    assert [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
