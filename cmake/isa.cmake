@@ -22,4 +22,5 @@ lamina_isa(avx512 "^(x86_64|AMD64)$" LAMINA_SIMD_AVX512
            -Wno-uninitialized $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 lamina_isa(avx2 "^(x86_64|AMD64)$" LAMINA_SIMD_AVX2 -mavx2 -mfma)
 lamina_isa(neon "^(aarch64|arm64)$" LAMINA_SIMD_NEON)
-lamina_isa(portable ".*" LAMINA_SIMD_PORTABLE)
+# -O2: it is there to run anywhere, and -O3 would double its time to compile.
+lamina_isa(portable ".*" LAMINA_SIMD_PORTABLE -O2)

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 import tracemalloc
+import weakref
 
 import by_hand
 import numpy as np
@@ -239,12 +240,12 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not():
 
 def test_the_seed_set_anew_repeats_the_training_of_the_same_model():
     x, y = data()
-    m = model(dropout=0.4)
+    m = model(dropout=0.4, optimizer="sgd")
     start = m.get_weights()
     results = []
     for _ in range(2):
         m.set_weights(start)
-        m.compile("adam", "sparse_categorical_crossentropy")  # a new Adam, at step 0
+        m.optimizer._core.iterations = 0  # masks follow from the seed and the step
         la.utils.set_random_seed(9)
         m.fit(x, y, epochs=2, verbose=0)
         results.append(m.get_weights()[0])
@@ -313,6 +314,21 @@ def test_targets_in_every_form_that_is_meant():
     assert m.evaluate(x, y.astype(np.int8), verbose=0) == want
 
 
+def test_every_validation_begins_at_the_first_row():
+    x, y = data()
+    m = model(optimizer=la.optimizers.SGD(0.0))
+    want = m.evaluate(x, y, batch_size=16, steps=2, verbose=0)
+    assert want == m.evaluate(x[:32], y[:32], batch_size=16, verbose=0)
+    assert m.evaluate(x, y, steps=99, verbose=0) == m.evaluate(x, y, verbose=0)
+    for validation in ((x, y), Loader(x, y)):
+        options = {"validation_batch_size": 16} if isinstance(validation, tuple) else {}
+        h = m.fit(
+            x, y, epochs=3, validation_data=validation, validation_steps=2, verbose=0, **options
+        ).history
+        assert h["val_loss"] == [want[0]] * 3
+        assert h["val_accuracy"] == [want[1]] * 3
+
+
 # ---- iterables of batches
 
 
@@ -365,6 +381,25 @@ def test_an_iterable_of_batches_trains_as_the_arrays_do(kind, weighted):
     assert g.history["val_loss"][-1] == pytest.approx(evaluated["loss"], rel=20 * UNIT)
     assert other.evaluate(kind(x, y), verbose=0) == m.evaluate(x, y, batch_size=16, verbose=0)
     assert_bits(other.predict(kind(x, y), verbose=0), m.predict(x, verbose=0))
+
+
+def test_steps_per_epoch_goes_on_in_an_iterable():
+    x, y = data()
+    seen = []
+    source = [(x[i : i + 10], y[i : i + 10]) for i in range(0, 50, 10)]
+
+    class Source:
+        def __iter__(self):
+            for i, batch in enumerate(source):
+                seen.append(i)
+                yield batch
+
+    m = model()
+    h = m.fit(Source(), steps_per_epoch=3, epochs=3, verbose=0)
+    assert seen == [0, 1, 2, 3, 4, 0, 1, 2, 3] and len(h.history["loss"]) == 3
+    seen.clear()
+    m.fit(Source(), epochs=2, verbose=0)
+    assert seen == [0, 1, 2, 3, 4] * 2
 
 
 def test_batches_that_grow_keep_the_means():
@@ -561,6 +596,33 @@ def test_training_data_are_not_copied():
     finally:
         tracemalloc.stop()
     assert peak < x.nbytes / 4
+
+
+def test_a_batch_may_be_larger_than_the_data():
+    x, y = data()
+    trained = []
+    for size in (50, 10**12):
+        la.utils.set_random_seed(1)
+        m = model()
+        m.fit(x, y, batch_size=size, verbose=0)
+        m.evaluate(x, y, batch_size=size, verbose=0)
+        assert m.optimizer.iterations == 1
+        trained.append(m.get_weights()[0])
+    assert_bits(trained[0], trained[1])
+    assert_bits(m.predict(x, batch_size=10**12, verbose=0), m.predict(x, verbose=0))
+
+
+def test_the_data_are_let_go_of_afterwards():
+    x, y = data()
+    m = model()
+    gone = weakref.ref(x)
+    m.fit(x, y, verbose=0, validation_data=(x, y))
+    m.evaluate(x, y, verbose=0)
+    m.predict(x, verbose=0)
+    m.train_on_batch(x, y)
+    m.test_on_batch(x, y)
+    del x
+    assert gone() is None
 
 
 def test_the_arguments_are_left_alone():

@@ -115,7 +115,8 @@ constexpr float kLeast = 1e-7f;
 constexpr float kMost = 1.0f - 1e-7f;
 
 LAMINA_INLINE f32x16 clip(f32x16 q) { return min(splat(kMost), max(splat(kLeast), q)); }
-LAMINA_INLINE mask16 inside(f32x16 q) { return (q >= splat(kLeast)) & (q <= splat(kMost)); }
+// Not "between the two": a NaN is not clipped, so its gradient stays NaN.
+LAMINA_INLINE mask16 inside(f32x16 q) { return !((q < splat(kLeast)) | (q > splat(kMost))); }
 
 LAMINA_INLINE float row_sum(const float* x, int64_t cols) {
   f32x16 total = zero();

@@ -75,3 +75,19 @@ def shape(who: str, value) -> tuple[int, ...]:
 def unknown(who: str, value, known) -> ValueError:
     """The error for a name that is none of `known`."""
     return ValueError(f"{who} {value!r} is not known; there are: {', '.join(sorted(known))}")
+
+
+def verbose(value) -> int:
+    if value == "auto":
+        return 1
+    if value not in (0, 1, 2):
+        raise ValueError(f"verbose must be 0, 1, 2 or 'auto', got {value!r}")
+    return int(value)
+
+
+def batch_size(value, name="batch_size") -> int:
+    return 32 if value is None else integer(name, value, 1)
+
+
+def steps(name, value) -> int | None:
+    return None if value is None else integer(name, value, 1)

@@ -1,8 +1,10 @@
-"""What `compile` makes of its arguments: an optimizer, a loss and metrics, checked at once."""
+"""What `compile` makes of its arguments, checked at once; and the runners made with it."""
 
 from __future__ import annotations
 
-from . import _checks, losses, metrics, optimizers
+import numpy as np
+
+from . import _checks, _core, _random, losses, metrics, optimizers
 
 
 class Compiled:
@@ -28,7 +30,8 @@ class Compiled:
             if metric is not None:
                 metric._core_metric(False)
                 self._check_targets(metric)
-        self.metrics: list | None = None
+        self.metrics: list = []
+        self._resolved_for: tuple | None = None
 
     def _names(self) -> list[str]:
         names = ["loss"]
@@ -55,8 +58,9 @@ class Compiled:
         )
 
     def resolve(self, output_shape) -> list:
-        """All metrics; ValueError where the loss does not fit the output."""
-        if self.metrics is None:
+        """All metrics, for a model with this output."""
+        if self._resolved_for != output_shape:
+            self._resolved_for = output_shape
             self.metrics = [
                 metric or metrics.resolve(wanted, output_shape, self.loss._sparse)
                 for (wanted, _), metric in zip(self._wanted, self._found, strict=True)
@@ -93,3 +97,127 @@ def check_ignored(loss_weights, steps_per_execution) -> None:
         )
     if steps_per_execution not in (None, "auto"):
         _checks.integer("steps_per_execution", steps_per_execution, 1)
+
+
+class Compilable:
+    """The part of a model that compiles, and makes and keeps the core's runners."""
+
+    def __init__(self) -> None:
+        self._compiled: Compiled | None = None
+        self._runners: dict = {}  # mode -> (what it was made for, runner), while not in use
+        self._fitting = 0
+
+    def compile(
+        self,
+        optimizer="adam",
+        loss=None,
+        loss_weights=None,
+        metrics=None,
+        weighted_metrics=None,
+        run_eagerly=False,
+        steps_per_execution=1,
+        jit_compile="auto",
+        auto_scale_loss=True,
+    ) -> None:
+        """Choose how the model is trained and judged. Wrong names raise here.
+
+        optimizer: "adam", "sgd", or an Optimizer. loss: a name, a Loss, or None for a model that
+        only predicts. metrics: names ("accuracy", "mse", ...), Metrics, or functions
+        f(y_true, y_pred) -> one value a row; weighted_metrics: the same, weighted by sample_weight.
+        The other arguments are accepted and change nothing.
+        """
+        self._check_idle("compile")
+        check_ignored(loss_weights, steps_per_execution)
+        compiled = Compiled(self, optimizer, loss, metrics, weighted_metrics)
+        self._compiled = compiled
+        self._forget_runners()
+
+    @property
+    def compiled(self) -> bool:
+        return self._compiled is not None
+
+    @property
+    def optimizer(self):
+        """The optimizer given to compile; None before."""
+        return self._compiled.optimizer if self._compiled is not None else None
+
+    @property
+    def loss(self):
+        """The loss given to compile; None before."""
+        return self._compiled.loss if self._compiled is not None else None
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """What evaluate returns, in its order: "loss" and the metrics' names."""
+        return list(self._compiled.names) if self._compiled is not None else []
+
+    def _require_loss(self, what: str) -> Compiled:
+        if self._compiled is None:
+            raise ValueError(f"call compile() before {what}()")
+        if self._compiled.loss is None:
+            raise ValueError(f"{what}() needs a loss: compile(optimizer, loss=...)")
+        return self._compiled
+
+    def _check_idle(self, what: str) -> None:
+        if self._fitting:
+            raise RuntimeError(f"cannot {what} while the model is being trained")
+
+    # ---- runners --------------------------------------------------------------------------------
+
+    def _take_runner(self, mode: str, rows: int, training: bool = False) -> tuple:
+        """(what it was made for, a runner for batches of up to `rows`), for `_keep_runner`.
+
+        It is taken out of the cache: whoever runs in a callback of this run gets another.
+        """
+        network = self._realise()
+        made_for: tuple = (network, training)
+        if mode != "predict":
+            flags = tuple(layer.trainable and self._trainable for layer in self._layers)
+            made_for = (network, self._compiled, flags, _random.generation())
+        elif training:
+            made_for = (network, training, _random.generation())
+        kept = self._runners.pop(mode, None)
+        if kept is not None and kept[0] == made_for and kept[1].batch_size >= rows:
+            return kept
+        if mode == "predict":
+            seed = self._runner_seed() if training else 0
+            return made_for, _core.Runner(network, mode, rows, seed=seed)
+        compiled = self._compiled
+        options = {
+            "loss": compiled.loss._core_loss(),
+            "metrics": compiled.core_metrics(self._shapes[-1]),
+        }
+        if mode == "train":
+            for i, flag in enumerate(flags):
+                network.set_trainable(i, flag)
+            compiled.optimizer._build(self, network)
+            options |= {"optimizer": compiled.optimizer._core, "seed": self._runner_seed()}
+        return made_for, _core.Runner(network, mode, rows, **options)
+
+    def _keep_runner(self, mode: str, kept: tuple) -> None:
+        if mode != "predict":
+            # A pass over no rows: the runner lets go of the caller's arrays.
+            output = self._shapes[-1]
+            sparse = self._compiled.loss._sparse
+            x = np.empty((0, *self._in_shape), np.float32)
+            y = (
+                np.empty((0, *output[:-1]), np.int32)
+                if sparse
+                else np.empty((0, *output), np.float32)
+            )
+            kept[1].start(x, y, None, None, 1)
+        self._runners[mode] = kept
+
+    def _forget_runners(self) -> None:
+        self._runners.clear()
+
+    @property
+    def _train_runner(self):
+        """The runner of the last fit, for measurements; None if there is none."""
+        return self._runners.get("train", (None, None))[1]
+
+    def _runner_seed(self) -> int:
+        """The seed of dropout masks: those of the layers where they have one."""
+        seeds = [getattr(layer, "seed", None) for layer in self._layers]
+        seeds = [seed for seed in seeds if seed is not None]
+        return _random.combine(seeds) if seeds else _random.next_seed()

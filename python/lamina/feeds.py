@@ -18,6 +18,7 @@ import numpy as np
 from . import _random, data
 
 _END = object()
+_ENDLESS = 1 << 62  # batches
 
 
 class Pass:
@@ -76,16 +77,20 @@ class Pass:
 class ArrayFeed:
     """Checked arrays, visited in order or in a new random order every epoch.
 
-    `steps`, where given, may be less or more than the batches in the data: the visit goes on
-    where the last epoch ended, and begins again, newly shuffled, at the end of the data.
+    `steps`, where given, bounds an epoch. With `goes_on` it may also be more than the batches in
+    the data: the visit goes on where the last epoch ended, and begins again, newly shuffled, at
+    the end of the data. Without, every epoch begins at the first row.
     """
 
-    def __init__(self, x, y, weight, batch_size: int, shuffle=False, steps=None) -> None:
+    def __init__(
+        self, x, y, weight, batch_size: int, shuffle=False, steps=None, goes_on=False
+    ) -> None:
         self.x, self.y, self.weight = x, y, weight
         self.rows = len(x)
         self.batch_size = batch_size
-        self.steps = -(-self.rows // batch_size) if steps is None else steps
-        self._endless = steps is not None
+        batches = -(-self.rows // batch_size)
+        self._endless = goes_on and steps is not None
+        self.steps = batches if steps is None else steps if goes_on else min(steps, batches)
         self._shuffle = shuffle
         self._started = False
         self._left = 0
@@ -121,17 +126,18 @@ class ArrayFeed:
 class BatchFeed:
     """An iterable of batches: (x, y) or (x, y, sample_weight), each checked as it comes.
 
-    What can be iterated anew (it has a length, or iter() of it is not itself) is so every epoch;
-    an iterator goes on where it was.
+    An iterator goes on where it was. What can be iterated anew is so every epoch; with `steps` and
+    `goes_on` only at its end.
     """
 
     batch_size = None  # as they come
 
-    def __init__(self, source, check, steps=None) -> None:
+    def __init__(self, source, check, steps=None, goes_on=False) -> None:
         self._source = source
         self._check = check  # (batch) -> x, y, weight, ready for a runner
         self.steps = steps
         self._fixed = steps is not None
+        self._endless = self._fixed and goes_on
         if not self._fixed:
             try:
                 self.steps = len(source)
@@ -140,7 +146,8 @@ class BatchFeed:
         self._once = hasattr(source, "__next__")
         self._iterator = None
         self._peeked = _END
-        self._left: int | None = None
+        self._left = 0
+        self._begun = False
 
     def peek(self):
         """The first batch, unchecked, to learn the shapes from; it is run all the same.
@@ -154,9 +161,10 @@ class BatchFeed:
         return self._peeked
 
     def begin_epoch(self) -> None:
-        self._left = self.steps if self._fixed else None
-        if not self._once and not self._fixed and self._peeked is _END:
-            self._iterator = None
+        self._left = self.steps if self._fixed else _ENDLESS
+        if self._begun and not self._once and not self._endless:
+            self._iterator, self._peeked = None, _END
+        self._begun = True
 
     def more(self) -> bool:
         if self._left == 0:
@@ -176,8 +184,7 @@ class BatchFeed:
             runner.run(1, float("inf"))
             p.saw(len(x), len(x) if weight is None else float(weight.sum(dtype=np.float64)))
             done += 1
-            if self._left is not None:
-                self._left -= 1
+            self._left -= 1
             if time.monotonic() >= end:
                 break
         return done
@@ -186,7 +193,7 @@ class BatchFeed:
         if self._iterator is None:
             self._iterator = iterate(self._source)
         batch = next(self._iterator, _END)
-        if batch is _END and not self._once and self._fixed:
+        if batch is _END and not self._once and self._endless:
             # Fewer batches than steps: once more from the start.
             self._iterator = iterate(self._source)
             batch = next(self._iterator, _END)

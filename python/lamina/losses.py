@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import _checks, _core
+from ._names import snake_case
 
 
 def _kernels():
@@ -40,8 +41,6 @@ class Loss:
     _sparse = False  # whether y_true holds class numbers
 
     def __init__(self, name: str | None = None, reduction: str = "sum_over_batch_size") -> None:
-        from .layers.base import snake_case
-
         self.name = snake_case(type(self).__name__) if name is None else name
         if reduction not in ("sum_over_batch_size", "mean_with_sample_weight", "mean"):
             raise ValueError(

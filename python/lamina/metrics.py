@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import _checks, _core, losses
+from ._names import snake_case
 
 
 class Metric:
@@ -24,8 +25,6 @@ class Metric:
     _sparse: bool | None = None  # whether y_true holds class numbers; None: as the loss has it
 
     def __init__(self, name: str | None = None, dtype=None) -> None:
-        from .layers.base import snake_case
-
         self.name = snake_case(type(self).__name__) if name is None else name
         self.reset_state()
 

@@ -12,9 +12,11 @@ import math
 import weakref
 
 from . import layers as _layers
-from .layers.base import Layer, assign_all, auto_name, check_name, snake_case
+from ._names import auto_name, check_name, snake_case
+from .layers.base import Layer
 from .layers.core import Dropout, Flatten, InputLayer, Reshape
 from .layers.embedding import Embedding
+from .layers.weight import assign_all
 from .standalone import bind_weights, make_network
 from .training import Trainer
 

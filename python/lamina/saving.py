@@ -20,7 +20,7 @@ import os
 
 import numpy as np
 
-from .layers.base import snake_case
+from ._names import snake_case
 
 _MAX_HEADER = 100_000_000  # bytes; the limit of the layout's own reader
 _MAX_RANK = 32

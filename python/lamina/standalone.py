@@ -71,7 +71,7 @@ def make_network(layers, input_shape) -> _core.Network:
 
 def bind_weights(layers, network) -> None:
     """Make the layers' weights views of the network's."""
-    from .layers.base import Weight
+    from .layers.weight import Weight
 
     shapes = [tuple(network.input_shape), *map(tuple, network.output_shapes)]
     for i, layer in enumerate(layers):

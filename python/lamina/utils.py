@@ -48,6 +48,6 @@ def to_categorical(x, num_classes: int | None = None) -> np.ndarray:
 
 def clear_session() -> None:
     """Automatic names start anew: the next Dense is called `dense` again."""
-    from .layers.base import reset_names
+    from ._names import reset_names
 
     reset_names()

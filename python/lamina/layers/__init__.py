@@ -4,7 +4,7 @@ All take name, trainable and input_shape besides their own arguments; see `Layer
 what layers of your own subclass. The batch axis comes first, channels last.
 """
 
-from .base import Layer, Weight
+from .base import Layer
 from .convolution import Conv2D, Convolution2D
 from .core import (
     ELU,
@@ -30,6 +30,7 @@ from .pooling import (
     MaxPool2D,
     MaxPooling2D,
 )
+from .weight import Weight
 
 __all__ = [
     "ELU",

@@ -1,4 +1,4 @@
-"""`Layer`, the base of every layer, and `Weight`, one named array of a layer.
+"""`Layer`, the base of every layer.
 
 A layer holds its configuration and its weights; it computes nothing itself. What a model computes
 is made by the C++ core from `_core_layer`. A layer belongs to one model at most.
@@ -7,11 +7,12 @@ is made by the C++ core from `_core_layer`. A layer belongs to one model at most
 from __future__ import annotations
 
 import math
-import weakref
 
 import numpy as np
 
 from .. import _checks, _core, initializers
+from .._names import auto_name, check_name, snake_case
+from .weight import Weight, assign_all
 
 # Keras arguments that are understood and refused, unless they say what is done anyway.
 _NOT_OFFERED = frozenset(
@@ -19,102 +20,6 @@ _NOT_OFFERED = frozenset(
     for prefix in ("kernel", "bias", "activity", "beta", "gamma", "embeddings")
     for suffix in ("_regularizer", "_constraint")
 ) | {"lora_rank", "batch_input_shape", "autocast"}
-
-_counters: dict[str, int] = {}
-
-
-def auto_name(prefix: str) -> str:
-    """dense, dense_1, dense_2, ...: a counter for each prefix, for as long as Python runs."""
-    count = _counters.get(prefix, 0)
-    _counters[prefix] = count + 1
-    return f"{prefix}_{count}" if count else prefix
-
-
-def reset_names() -> None:
-    _counters.clear()
-
-
-def snake_case(name: str) -> str:
-    """MaxPooling2D -> max_pooling2d, ReLU -> re_lu, as Keras has it."""
-    out = []
-    for i, c in enumerate(name):
-        after_lower = i > 0 and (name[i - 1].islower() or name[i - 1].isdigit())
-        before_lower = i > 0 and i + 1 < len(name) and name[i + 1].islower()
-        if c.isupper() and (after_lower or before_lower) and not name[i - 1].isdigit():
-            out.append("_")
-        out.append(c.lower())
-    return "".join(out)
-
-
-def check_name(name) -> str:
-    if not isinstance(name, str):
-        raise TypeError(f"name must be a string, got {name!r}")
-    if not name or "/" in name:
-        raise ValueError(f"name must be a string without '/', not empty, got {name!r}")
-    return name
-
-
-class Weight:
-    """One named float32 array of a layer: `kernel`, `bias`, ...
-
-    Inside a model it is a view of the model's one buffer of parameters, so that what is read is
-    always what training has made of it.
-    """
-
-    def __init__(self, layer: Layer, name: str, array: np.ndarray, trainable: bool) -> None:
-        self._layer = weakref.ref(layer)
-        self.name = name
-        self._array = array
-        self._trainable = trainable
-
-    @property
-    def value(self) -> np.ndarray:
-        """A read-only view: it changes with the weight."""
-        view = self._array.view()
-        view.flags.writeable = False
-        return view
-
-    def numpy(self) -> np.ndarray:
-        """A copy."""
-        return self._array.copy()
-
-    def assign(self, value) -> None:
-        """Overwrite the weight. ValueError unless the shape is the same."""
-        self._array[...] = self._checked(value)
-
-    def _checked(self, value) -> np.ndarray:
-        value = np.asarray(value)
-        if value.dtype.kind not in "fiub":
-            raise TypeError(f"weight '{self.path}' takes real numbers, got type {value.dtype}")
-        if value.shape != self.shape:
-            raise ValueError(f"weight '{self.path}' has shape {self.shape}, got {value.shape}")
-        return value
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self._array.shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self._array.dtype
-
-    @property
-    def trainable(self) -> bool:
-        layer = self._layer()
-        return self._trainable and (layer is None or layer.trainable)
-
-    @property
-    def path(self) -> str:
-        layer = self._layer()
-        return f"{layer._path}/{self.name}" if layer is not None else self.name
-
-    def __array__(self, dtype=None, copy=None):
-        if copy is False:
-            return self.value if dtype in (None, np.float32) else self.value.astype(dtype)
-        return np.array(self._array, dtype=dtype)
-
-    def __repr__(self) -> str:
-        return f"<Weight {self.path}, shape={self.shape}>"
 
 
 class Layer:
@@ -129,8 +34,9 @@ class Layer:
       included;
     - `forward(x, training)`, which returns y, float32, with as many rows as x;
     - `backward(dy, x)`, which returns dx, or (dx, {weight name: gradient}) with the gradient of
-      every trainable weight. x is what forward got, for the same batch. A layer without it can
-      predict and evaluate, but not be trained.
+      every trainable weight. x is what forward got, for the same batch. It is called where there
+      are weights to train, in this layer or below. A layer without it can predict and evaluate,
+      but not be trained.
 
     x and dy are read-only views that are valid during the call only: keep a copy, not the array.
     A weight's current value is `self.<attribute>.value`, where the attribute is what add_weight
@@ -388,18 +294,6 @@ class Layer:
                 f"cannot take {(None, *input_shape)}; make a new layer with "
                 f"{type(self).__name__}.from_config(layer.get_config())"
             )
-
-
-def assign_all(own: list[Weight], values, who: str) -> None:
-    """Overwrite the weights `own` with `values`, or raise with none of them changed."""
-    values = list(values)
-    if len(values) != len(own):
-        raise ValueError(f"{who} has {len(own)} weights, got {len(values)} arrays")
-    checked = [weight._checked(value) for weight, value in zip(own, values, strict=True)]
-    # A value may be a view of another weight (swapping two): copy before the first is written.
-    checked = [np.array(value, np.float32) for value in checked]
-    for weight, value in zip(own, checked, strict=True):
-        weight._array[...] = value
 
 
 def _is_float32(dtype) -> bool:

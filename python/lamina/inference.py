@@ -1,0 +1,251 @@
+"""evaluate, predict, and calling: the half of `Sequential` that changes no weight.
+
+The loop hands the core stretches of 50 ms, so that progress is shown and Ctrl-C is heard, and
+single batches only where a callback asks for them. Everything is checked before anything is done:
+a call that raises for its arguments has not even built an unbuilt model.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import _checks, data, feeds
+from .callbacks import CallbackList
+from .compiling import Compilable
+from .progress import Progress
+
+_STRETCH = 0.05  # seconds of one call into the core
+_ALL = 1 << 62
+
+
+class Inference(Compilable):
+    """A model's evaluate and predict, and what fit shares with them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stop_training = False
+
+    def evaluate(
+        self,
+        x=None,
+        y=None,
+        batch_size: int | None = None,
+        verbose="auto",
+        sample_weight=None,
+        steps: int | None = None,
+        callbacks=None,
+        return_dict: bool = False,
+    ):
+        """The loss and metrics on data, without training: a list in the order of metrics_names,
+        the loss alone (a float) where there are no metrics, or a dict with return_dict=True.
+
+        x, y, sample_weight: as in fit. steps: only so many batches.
+        """
+        self._require_loss("evaluate")
+        verbose = _checks.verbose(verbose)
+        steps = _checks.steps("steps", steps)
+        feed, shapes = self._test_feed(x, y, batch_size, sample_weight, steps)
+        hooks = CallbackList(callbacks)
+        self._adopt(shapes)
+        if hooks.callbacks:
+            hooks.set_model(self)
+            hooks.set_params({"verbose": verbose, "epochs": 1, "steps": feed.steps})
+        return self._returned(self._test(feed, hooks, Progress(verbose, feed.steps)), return_dict)
+
+    def _test_feed(self, x, y, batch_size, sample_weight, steps):
+        if feeds.is_iterable_of_batches(x):
+            return self._batch_feed(x, y, sample_weight, batch_size, steps)
+        size = _checks.batch_size(batch_size)
+        shapes = self._shapes_for(lambda: data.infer_input_shape(data.as_array(x, "x")))
+        rows = feeds.checked_rows(x, y, sample_weight, self, shapes)
+        return feeds.ArrayFeed(*rows, size, steps=steps), shapes
+
+    def _returned(self, logs: dict, return_dict: bool):
+        if return_dict:
+            return logs
+        values = [logs[name] for name in self._compiled.names]
+        return values if len(values) > 1 else values[0]
+
+    def predict(
+        self, x, batch_size: int | None = None, verbose="auto", steps=None, callbacks=None
+    ) -> np.ndarray:
+        """The outputs for x, float32 (n, *output_shape); x may be an iterable of batches.
+
+        A row's output has the same bits whatever the batch; batch_size (by default as many rows
+        as a few MB hold, at least 32) costs or saves memory and time only.
+        """
+        verbose = _checks.verbose(verbose)
+        steps = _checks.steps("steps", steps)
+        hooks = CallbackList(callbacks)
+        if feeds.is_iterable_of_batches(x):
+            if batch_size is not None:
+                raise ValueError("batch_size cannot be given where x is an iterable of batches")
+            batches = (feeds.split_batch(batch, "x")[0] for batch in feeds.iterate(x))
+            total = steps
+        else:
+            x = self._inputs(x)
+            shown = _checks.batch_size(batch_size)
+            total = -(-len(x) // shown)
+            if steps is not None and steps < total:
+                total = steps
+                x = x[: steps * shown]
+            if not hooks.overrides("predict"):
+                return self._predict_array(x, batch_size, verbose, total, hooks)
+            batches = (x[i : i + shown] for i in range(0, len(x), shown))
+        if hooks.callbacks:
+            hooks.set_model(self)
+            hooks.set_params({"verbose": verbose, "epochs": 1, "steps": total})
+        progress = Progress(verbose, total)
+        hooks.on_predict_begin()
+        outputs: list = []
+        for i, batch in enumerate(batches):
+            hooks.on_predict_batch_begin(i)
+            outputs.append(self(batch))
+            hooks.on_predict_batch_end(i, {"outputs": outputs[-1]})
+            progress.update(i + 1, {})
+            if i + 1 == steps:
+                break
+        if not outputs:
+            raise ValueError("x yields no batch")
+        progress.finish(len(outputs), {})
+        hooks.on_predict_end()
+        return np.concatenate(outputs)
+
+    def _predict_array(self, x, batch_size, verbose, steps, hooks) -> np.ndarray:
+        self._realise()
+        rows = self._rows_at_once if batch_size is None else batch_size
+        out = np.empty((len(x), *self._shapes[-1]), np.float32)
+        progress = Progress(verbose, steps)
+        if hooks.callbacks:
+            hooks.set_model(self)
+            hooks.set_params({"verbose": verbose, "epochs": 1, "steps": steps})
+        hooks.on_predict_begin()
+        kept = self._take_runner("predict", max(1, min(rows, len(x))))
+        # In one call, unless there is a bar to move: then in pieces, small ones at first.
+        piece = rows if progress.drawing else max(1, len(x))
+        first = 0
+        while first < len(x):
+            kept[1].predict(x[first : first + piece], out[first : first + piece])
+            first += piece
+            progress.update(min(steps, steps * first // len(x)), {})
+            piece = min(2 * piece, 64 * rows) if progress.drawing else piece
+        self._keep_runner("predict", kept)
+        progress.finish(steps, {})
+        hooks.on_predict_end()
+        return out
+
+    def __call__(self, x, training: bool = False) -> np.ndarray:
+        """The outputs for one batch x, float32 (n, *output_shape); the way for few rows.
+
+        training=True has Dropout drop, and BatchNormalization use the batch's moments and move
+        its averages, as in Keras.
+        """
+        x = self._inputs(x)
+        out = np.empty((len(x), *self._shapes[-1]), np.float32)
+        if len(x):
+            # With training=True the batch is one: its moments are of all rows.
+            rows = len(x) if training else min(len(x), self._rows_at_once)
+            kept = self._take_runner("predict", rows, bool(training))
+            if training and kept[1].batch_size != rows:
+                kept = self._take_runner("predict", rows, True)
+            kept[1].predict(x, out, training=bool(training))
+            self._keep_runner("predict", kept)
+        return out
+
+    def _inputs(self, x) -> np.ndarray:
+        """x checked; builds a model that is not built."""
+        if not self.built:
+            x = data.as_array(x, "x")
+            shapes = self._shapes_for(lambda: data.infer_input_shape(x))
+            checked = feeds.prepare_inputs(x, self, shapes[0])
+            self._adopt(shapes)
+            return checked
+        return feeds.prepare_inputs(x, self, self._in_shape)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+        """The loss and metrics of one batch, as evaluate returns them."""
+        self._require_loss("test_on_batch")
+        return self._one_batch("test", x, y, sample_weight, None, return_dict)
+
+    def predict_on_batch(self, x) -> np.ndarray:
+        """The outputs for one batch."""
+        return self(x)
+
+    # ---- what fit shares ------------------------------------------------------------------------
+
+    def _one_batch(self, mode, x, y, sample_weight, class_weight, return_dict):
+        if class_weight is not None:
+            if sample_weight is not None:
+                raise ValueError("give class_weight or sample_weight, not both")
+            class_weight = data.check_class_weight(class_weight)
+        shapes = self._shapes_for(lambda: data.infer_input_shape(data.as_array(x, "x")))
+        x, y, weight = feeds.checked_rows(x, y, sample_weight, self, shapes)
+        if class_weight is not None:
+            weight = data.weights_of_classes(class_weight, y)
+        self._adopt(shapes)
+        kept = self._take_runner(mode, len(x))
+        runner = kept[1]
+        runner.start(x, y, weight, None, len(x))
+        runner.run(1, float("inf"))
+        logs = dict(zip(self._compiled.names, runner.last_results(), strict=True))
+        self._keep_runner(mode, kept)
+        return self._returned(dict(sorted(logs.items())), return_dict)
+
+    def _run(self, run: feeds.Pass, feed, hooks, mode: str, progress: Progress) -> int:
+        """One epoch of a feed; returns the number of batches."""
+        done = 0
+        if not hooks.overrides(mode):
+            # The first batch alone: it is left out of the time a step takes.
+            count = feed.run(run, 1, 0.0)
+            while count:
+                done += count
+                progress.update(done, self._logs(run) if progress.drawing else {})
+                count = feed.run(run, _ALL, _STRETCH)
+            return done
+        begin = getattr(hooks, f"on_{mode}_batch_begin")
+        end = getattr(hooks, f"on_{mode}_batch_end")
+        while feed.more():
+            begin(done)
+            feed.run(run, 1, 0.0)
+            logs = self._logs(run)
+            end(done, logs)
+            done += 1
+            progress.update(done, logs)
+            if mode == "train" and self.stop_training:
+                break
+        return done
+
+    def _logs(self, run: feeds.Pass) -> dict[str, float]:
+        return dict(sorted(zip(self._compiled.names, run.results(), strict=True)))
+
+    def _test(self, feed, hooks, progress: Progress) -> dict[str, float]:
+        run = feeds.Pass(self, "test")
+        hooks.on_test_begin()
+        feed.begin_epoch()
+        done = self._run(run, feed, hooks, "test", progress)
+        if done == 0:
+            raise ValueError("the data to evaluate on yield no batch")
+        logs = self._logs(run)
+        run.close()
+        progress.finish(done, logs)
+        hooks.on_test_end(logs)
+        return logs
+
+    def _batch_feed(self, source, y, sample_weight, batch_size, steps, goes_on=False):
+        """(feed of an iterable of batches, the model's shapes with it)."""
+        for argument, value in {"y": y, "sample_weight": sample_weight}.items():
+            if value is not None:
+                raise ValueError(f"{argument} is part of the batches where x is an iterable")
+        if batch_size is not None:
+            raise ValueError("batch_size cannot be given where x is an iterable of batches")
+
+        def check(batch):
+            x, truth, weight = feeds.split_batch(batch, "x")
+            return feeds.checked_rows(x, truth, weight, self, shapes)
+
+        feed = feeds.BatchFeed(source, check, steps, goes_on)
+        first = feed.peek()
+        x = feeds.split_batch(first, "x")[0]
+        shapes = self._shapes_for(lambda: data.infer_input_shape(data.as_array(x, "x")))
+        check(first)
+        return feed, shapes

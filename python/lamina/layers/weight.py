@@ -1,0 +1,82 @@
+"""`Weight`: one named array of a layer."""
+
+from __future__ import annotations
+
+import weakref
+
+import numpy as np
+
+
+class Weight:
+    """One named float32 array of a layer: `kernel`, `bias`, ...
+
+    Inside a model it is a view of the model's one buffer of parameters, so that what is read is
+    always what training has made of it.
+    """
+
+    def __init__(self, layer, name: str, array: np.ndarray, trainable: bool) -> None:
+        self._layer = weakref.ref(layer)
+        self.name = name
+        self._array = array
+        self._trainable = trainable
+
+    @property
+    def value(self) -> np.ndarray:
+        """A read-only view: it changes with the weight."""
+        view = self._array.view()
+        view.flags.writeable = False
+        return view
+
+    def numpy(self) -> np.ndarray:
+        """A copy."""
+        return self._array.copy()
+
+    def assign(self, value) -> None:
+        """Overwrite the weight. ValueError unless the shape is the same."""
+        self._array[...] = self._checked(value)
+
+    def _checked(self, value) -> np.ndarray:
+        value = np.asarray(value)
+        if value.dtype.kind not in "fiub":
+            raise TypeError(f"weight '{self.path}' takes real numbers, got type {value.dtype}")
+        if value.shape != self.shape:
+            raise ValueError(f"weight '{self.path}' has shape {self.shape}, got {value.shape}")
+        return value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._array.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self._array.dtype
+
+    @property
+    def trainable(self) -> bool:
+        layer = self._layer()
+        return self._trainable and (layer is None or layer.trainable)
+
+    @property
+    def path(self) -> str:
+        layer = self._layer()
+        return f"{layer._path}/{self.name}" if layer is not None else self.name
+
+    def __array__(self, dtype=None, copy=None):
+        if copy is False:
+            return self.value if dtype in (None, np.float32) else self.value.astype(dtype)
+        return np.array(self._array, dtype=dtype)
+
+    def __repr__(self) -> str:
+        return f"<Weight {self.path}, shape={self.shape}>"
+
+
+def assign_all(own: list[Weight], values, who: str) -> None:
+    """Overwrite the weights `own` with `values`, or raise with none of them changed."""
+    values = list(values)
+    if len(values) != len(own):
+        raise ValueError(f"{who} has {len(own)} weights, got {len(values)} arrays")
+    checked = [weight._checked(value) for weight, value in zip(own, values, strict=True)]
+    # A value may be a view of another weight (swapping two): copy before the first is written.
+    checked = [np.array(value, np.float32) for value in checked]
+    for weight, value in zip(own, checked, strict=True):
+        weight._array[...] = value
