@@ -84,6 +84,7 @@ def predict(names, threads, plan):
 def load_data(names, threads, plan):
     """Reading the embedded MNIST, against NumPy's own reader of the same file."""
     import numpy as np
+
     from lamina.datasets import mnist
 
     file = peers.mnist_file()

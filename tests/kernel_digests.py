@@ -6,6 +6,7 @@ import hashlib
 import json
 
 import numpy as np
+
 from kernel_inputs import all_finite, normal, rng
 from lamina import kernels
 

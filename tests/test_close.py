@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from close import UNIT, assert_bits, assert_close, check_gradient
 
 NAN, INF = np.float32("nan"), np.float32("inf")

@@ -2,12 +2,12 @@
 
 import weakref
 
-import by_hand
 import numpy as np
 import pytest
-from close import UNIT, assert_bits, assert_close
 
+import by_hand
 import lamina as la
+from close import UNIT, assert_bits, assert_close
 from lamina import layers
 
 RNG = np.random.default_rng(0)

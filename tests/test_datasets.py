@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from lamina.datasets import fashion_mnist, mnist
 from lamina.datasets._download import RemoteFile
 from lamina.datasets._idx import parse_idx

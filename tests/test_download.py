@@ -15,6 +15,7 @@ import sys
 import threading
 
 import pytest
+
 from lamina.datasets import _download
 from lamina.datasets._download import RemoteFile, cache_dir, fetch
 

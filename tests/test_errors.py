@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from close import assert_bits
 
 import lamina as la
+from close import assert_bits
 from lamina import layers
 
 SPARSE = "sparse_categorical_crossentropy"

@@ -7,12 +7,12 @@ import time
 import tracemalloc
 import weakref
 
-import by_hand
 import numpy as np
 import pytest
-from close import UNIT, assert_bits, assert_close
 
+import by_hand
 import lamina as la
+from close import UNIT, assert_bits, assert_close
 
 
 def data(n=50, features=6, classes=4, seed=0):

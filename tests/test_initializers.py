@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from close import assert_bits
 
 import lamina as la
+from close import assert_bits
 from lamina import _random, initializers
 
 SHAPE = (200, 300)

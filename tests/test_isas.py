@@ -10,8 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import lamina
 import pytest
+
+import lamina
 from lamina import _core
 
 HERE = Path(__file__).parent

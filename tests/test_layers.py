@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from close import UNIT, assert_bits, assert_close
 
 import lamina as la
+from close import UNIT, assert_bits, assert_close
 from lamina import layers, reference
 
 IMAGE = (7, 6, 3)
@@ -270,7 +270,8 @@ def test_batch_normalization_without(center, scale, count):
     model = la.Sequential(
         [la.Input((4,)), layers.BatchNormalization(center=bool(center), scale=bool(scale))]
     )
-    assert len(model.weights) == count
+    names = [w.name for w in model.weights]
+    assert len(names) == count and ("beta" in names, "gamma" in names) == (center, scale)
     x = np.random.default_rng(0).standard_normal((9, 4)).astype(np.float32)
     want = reference.batch_norm_forward(x.astype(np.float64), np.ones(4), np.zeros(4))[0]
     assert_close(model(x, training=True), want, atol=60 * UNIT)

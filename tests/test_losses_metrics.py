@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from close import UNIT, assert_bits, assert_close
 
 import lamina as la
+from close import UNIT, assert_bits, assert_close
 from lamina import layers, losses, metrics
 
 RNG = np.random.default_rng(0)
@@ -308,6 +308,17 @@ def test_which_accuracy_is_meant(units, loss, accuracy):
     results = model.evaluate(np.ones((4, 2)), y, verbose=0)
     assert results[1] == results[2]
     assert [type(m) for m in model._compiled.metrics[:2]] == [accuracy, accuracy]
+
+
+def test_accuracy_is_resolved_anew_when_the_model_changes():
+    x = np.ones((4, 2))
+    model = la.Sequential([la.Input((2,)), layers.Dense(3)])
+    model.compile("sgd", "mse", metrics=["accuracy"])
+    model.evaluate(x, np.zeros((4, 3)), verbose=0)
+    assert type(model._compiled.metrics[0]) is metrics.CategoricalAccuracy
+    model.add(layers.Dense(1))
+    model.evaluate(x, np.zeros(4), verbose=0)
+    assert type(model._compiled.metrics[0]) is metrics.BinaryAccuracy
 
 
 # ---- metrics

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
 from close import check_gradient
 from kernel_inputs import PHILOX_ANSWERS, PHILOX_COUNTERS, PHILOX_KEYS
 from lamina import reference as ref
-from numpy.testing import assert_allclose, assert_array_equal
 
 RNG = np.random.default_rng(20)
 

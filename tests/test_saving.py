@@ -7,9 +7,9 @@ import stat
 
 import numpy as np
 import pytest
-from close import assert_bits
 
 import lamina as la
+from close import assert_bits
 from lamina import layers, saving
 
 

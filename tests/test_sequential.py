@@ -5,9 +5,9 @@ import weakref
 
 import numpy as np
 import pytest
-from close import assert_bits
 
 import lamina as la
+from close import assert_bits
 from lamina import layers
 
 

@@ -56,10 +56,10 @@ LAMINA_INLINE void tile(const Block& t, int64_t i0, int64_t j0, int64_t partial)
   for (int j = 0; j < vectors; ++j) {
     const int64_t n = masked && j == vectors - 1 ? partial : kLanes;
     const int64_t column = j0 + kLanes * j;
-    const f32x16 bias = e != nullptr && e->bias != nullptr
-                            ? (masked && j == vectors - 1 ? load(e->bias + column, n)
-                                                          : load(e->bias + column))
-                            : zero();
+    const f32x16 bias =
+        e != nullptr && e->bias != nullptr
+            ? (masked && j == vectors - 1 ? load(e->bias + column, n) : load(e->bias + column))
+            : zero();
     LAMINA_UNROLL
     for (int i = 0; i < rows; ++i) {
       float* c = t.c + (i0 + i) * t.c_row + column;

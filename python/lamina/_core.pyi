@@ -88,9 +88,7 @@ class Loss:
 
     def __init__(self, kind: str, from_logits: bool = False, label_smoothing: float = 0.0): ...
 
-def host_loss(
-    forward: Callable[[F32, F32], F32], backward: Callable[[F32, F32], F32]
-) -> Loss:
+def host_loss(forward: Callable[[F32, F32], F32], backward: Callable[[F32, F32], F32]) -> Loss:
     """forward(y_true, y_pred) -> one value a row; backward(y_true, y_pred) -> the gradient of
     their sum with respect to y_pred."""
 

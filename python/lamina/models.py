@@ -106,7 +106,7 @@ class Sequential(Trainer):
         layer = self._layers.pop()
         if self._shapes:
             self._shapes.pop()
-        for weight in layer._weights:  # no longer a view of this model's buffer
+        for weight in layer._weights:  # or one small layer would keep the whole buffer alive
             weight._array = weight._array.copy()
         layer._owner = None
         if not self._layers and self._input is None:

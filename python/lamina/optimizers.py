@@ -72,7 +72,6 @@ class Optimizer:
         self._model = weakref.ref(model)
         if self._network is not network:
             self._core.build(network)
-            self._core.iterations = 0
             self._network = network
 
 

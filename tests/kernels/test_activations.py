@@ -7,6 +7,7 @@ that of its terms, not that of the result.
 
 import numpy as np
 import pytest
+
 from close import TINY, UNIT, assert_bits, assert_close
 from kernel_inputs import SIZES, SPECIAL, all_finite, normal, rng
 from lamina import kernels, reference

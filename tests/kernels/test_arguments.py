@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from close import assert_bits
 from kernel_inputs import normal, rng
 from lamina import kernels, reference

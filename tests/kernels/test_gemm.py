@@ -11,6 +11,7 @@ the first few, where the worst case is the sharper one; alpha, beta and bias rou
 
 import numpy as np
 import pytest
+
 from close import UNIT, assert_bits, assert_close
 from kernel_inputs import normal, rng
 from lamina import kernels, reference

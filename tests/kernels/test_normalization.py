@@ -7,6 +7,7 @@ and N up to 1,000, the bounds below are 16 UNIT times the size of the terms.
 
 import numpy as np
 import pytest
+
 from close import UNIT, assert_bits, assert_close
 from kernel_inputs import normal, rng
 from lamina import kernels, reference

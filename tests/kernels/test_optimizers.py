@@ -8,6 +8,7 @@ which bring it to 16 UNIT. 1 - beta must be rounded only once: 1 - float32(0.999
 
 import numpy as np
 import pytest
+
 from close import UNIT, assert_bits, assert_close
 from kernel_inputs import SIZES, normal, rng
 from lamina import kernels, reference

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from close import UNIT, assert_bits, assert_close
 from kernel_inputs import PHILOX_ANSWERS, PHILOX_COUNTERS, PHILOX_KEYS, SIZES, SPECIAL, normal, rng
 from lamina import kernels, reference

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from close import UNIT, assert_bits, assert_close
 from kernel_inputs import SPECIAL, normal, rng
 from lamina import kernels, reference

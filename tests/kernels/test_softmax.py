@@ -7,6 +7,7 @@ the logarithm and their difference.
 
 import numpy as np
 import pytest
+
 from close import UNIT, assert_bits, assert_close
 from kernel_inputs import normal, rng
 from lamina import kernels, reference
