@@ -17,14 +17,12 @@ def main():
         la.utils.set_random_seed(options.seed)
 
     (train_images, train_labels), (test_images, test_labels) = mnist.load_data()
-    model = la.models.Sequential(
-        [
-            la.layers.Flatten(input_shape=(28, 28)),
-            la.layers.Dense(128, activation="relu"),
-            la.layers.Dropout(0.2),
-            la.layers.Dense(10, activation="softmax"),
-        ]
-    )
+    model = la.models.Sequential([
+        la.layers.Flatten(input_shape=(28, 28)),
+        la.layers.Dense(128, activation="relu"),
+        la.layers.Dropout(0.2),
+        la.layers.Dense(10, activation="softmax"),
+    ])  # fmt: skip
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     history = model.fit(train_images / 255.0, train_labels, epochs=options.epochs)
     test_loss, test_acc = model.evaluate(test_images / 255.0, test_labels)

@@ -224,3 +224,30 @@ def test_an_exception_of_a_host_layer_comes_out_and_changes_nothing():
             runner.run(10, 1e9)
         assert (network.flat == 1).all()
         assert optimizer.iterations == 0
+
+
+LIMIT_SCRIPT = """
+import numpy as np
+import lamina as la
+
+la.set_num_threads(8)
+x = np.ones((4096, 64), np.float32)
+model = la.Sequential([la.layers.Input((64,)), la.layers.Dense(64, activation="tanh")])
+assert np.isfinite(model.predict(x, verbose=0)).all()
+print(la.get_num_threads())
+"""
+
+
+def test_a_limit_of_openmp_is_kept_and_nobody_waits_for_missing_threads():
+    if not _core.show_config()["openmp"]:
+        pytest.skip("built without OpenMP")
+    for variable, expected in (("OMP_THREAD_LIMIT", "3"), ("OMP_DYNAMIC", "8")):
+        value = "3" if variable == "OMP_THREAD_LIMIT" else "true"
+        out = subprocess.run(
+            [sys.executable, "-c", LIMIT_SCRIPT],
+            env={**os.environ, variable: value},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert out.stdout == f"{expected}\n", out.stderr

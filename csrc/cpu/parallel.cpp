@@ -94,7 +94,16 @@ bool has_openmp() {
 
 int num_threads() {
   const int threads = thread_setting().load(std::memory_order_relaxed);
-  return has_openmp() && !forked.load(std::memory_order_relaxed) ? threads : 1;
+#ifdef _OPENMP
+  // Within somebody else's region, and past the limit, OpenMP would start fewer than were asked
+  // for, and a barrier would wait for those that never came.
+  if (forked.load(std::memory_order_relaxed) || omp_in_parallel()) return 1;
+  const int limit = omp_get_thread_limit();
+  return threads < limit ? threads : limit;
+#else
+  static_cast<void>(threads);
+  return 1;
+#endif
 }
 
 void set_num_threads(int n) {
@@ -108,10 +117,11 @@ void set_num_threads(int n) {
 void parallel_region(int workers, FunctionRef<void(int)> body) {
 #ifdef _OPENMP
   if (workers > 1) {
-    // Without this OpenMP may start fewer, and a barrier would wait for those that never came.
-    omp_set_dynamic(0);
+    const int dynamic = omp_get_dynamic();
+    if (dynamic) omp_set_dynamic(0);  // exactly as many as were asked for
 #pragma omp parallel num_threads(workers)
     body(omp_get_thread_num());
+    if (dynamic) omp_set_dynamic(dynamic);
     return;
   }
 #endif
