@@ -27,7 +27,7 @@ void sgd_momentum_step(float* w, float* m, const float* dw, int64_t n, float rat
 // Kingma and Ba, "Adam: a method for stochastic optimization" (ICLR 2015), with epsilon beside the
 // root of the uncorrected v as in Keras ("epsilon hat" of the paper). Root and quotient are Newton
 // steps: exact ones would take longer than reading and writing the seven streams.
-// A v that overflowed to infinity stops its parameter, as m / infinity does.
+// A v beyond 2^127 counts as that, and so all but stops its parameter.
 void adam_step(float* w, float* m, float* v, const float* dw, int64_t n, const AdamStep& step) {
   const f32x16 rate = splat(step.rate), epsilon = splat(step.epsilon);
   const f32x16 fresh_m = splat(step.decay_1), fresh_v = splat(step.decay_2);
@@ -36,10 +36,8 @@ void adam_step(float* w, float* m, float* v, const float* dw, int64_t n, const A
     f32x16 mean = load_upto(m + i, lanes);
     f32x16 square = load_upto(v + i, lanes);
     mean = fma(fresh_m, g - mean, mean);
-    square = fma(fresh_v, fma(g, g, zero() - square), square);
-    const f32x16 root = square_root(square);
-    const f32x16 inverse =
-        select(root == splat(__builtin_inff()), zero(), reciprocal(root + epsilon));
+    square = fnma(fresh_v, fnma(g, g, square), square);
+    const f32x16 inverse = reciprocal(square_root(square) + epsilon);
     store_upto(m + i, mean, lanes);
     store_upto(v + i, square, lanes);
     store_upto(w + i, fnma(rate * mean, inverse, load_upto(w + i, lanes)), lanes);

@@ -72,7 +72,7 @@ OPTIMIZERS = [
     M("kernels/optimizer.cpp", "store_upto(m + i, velocity, lanes);",
       "store_upto(m + i, g, lanes);",
       "velocity not kept", "optimizers"),
-    M("kernels/optimizer.cpp", "reciprocal(root + epsilon)",
+    M("kernels/optimizer.cpp", "reciprocal(square_root(square) + epsilon)",
       "reciprocal(square_root(square + epsilon))", "epsilon inside the root", "optimizers"),
     M("kernels/optimizer.cpp", "mean = fma(fresh_m, g - mean, mean);",
       "mean = fma(fresh_v, g - mean, mean);", "beta_2 where beta_1 belongs", "optimizers"),
