@@ -151,6 +151,22 @@ def test_weights_that_are_not_trained_and_numbers_as_weights(tmp_path):
     assert m.layers[0].gain.numpy() == gain
 
 
+def test_a_weight_that_is_not_trainable_stays_whatever_backward_returns():
+    class Fixed(layers.Layer):
+        def build(self, input_shape):
+            self.w = self.add_weight(input_shape[-1:], "ones", trainable=False, name="w")
+
+        def forward(self, x, training):
+            return x * self.w.value
+
+        def backward(self, dy, x):
+            return dy * self.w.value, {"w": (dy * x).sum(axis=0)}
+
+    m = model(Fixed(), optimizer="adam")
+    m.fit(X, Y, verbose=0)
+    assert_bits(m.layers[0].w.numpy(), np.ones(6, np.float32))
+
+
 def test_configuration_and_files(tmp_path):
     m = model(MyDense(5, name="mine"), Square())
     m.save_weights(tmp_path / "w.safetensors")
@@ -255,6 +271,14 @@ def test_definitions_that_are_refused():
         def compute_output_shape(self, input_shape):
             return None
 
+    class Sized(Square):
+        def __init__(self, size):
+            super().__init__()
+            self.size = size
+
+        def compute_output_shape(self, input_shape):
+            return (None, self.size)
+
     class NoBackward(layers.Layer):
         def forward(self, x, training):
             return x + 1
@@ -263,13 +287,28 @@ def test_definitions_that_are_refused():
         la.Sequential([la.Input((6,)), NoForward()]).predict(X, verbose=0)
     with pytest.raises(TypeError, match="compute_output_shape must return a tuple, got None"):
         la.Sequential([la.Input((6,)), NoShape()])
+    for size, error, message in [
+        (None, ValueError, r"compute_output_shape, .*must have only known sizes, got \(None,\)"),
+        (-3, ValueError, "compute_output_shape, .*must be at least 1, got -3"),
+        (3.0, TypeError, "compute_output_shape, .*must be an integer, got 3.0"),
+    ]:
+        with pytest.raises(error, match=rf"Sized '.*': {message}"):
+            la.Sequential([la.Input((6,)), Sized(size)])
     m = la.Sequential([la.Input((6,)), layers.Dense(6), NoBackward()])
     m.compile("sgd", "mse")
     before = m.get_weights()[0]
     assert m.predict(X, verbose=0).shape == (50, 6)
     assert m.evaluate(X, X, verbose=0) > 0
-    with pytest.raises(NotImplementedError, match=r"NoBackward '.*' cannot be trained"):
-        m.fit(X, X, verbose=0)
+    m.layers[0].trainable = False
+    m.fit(X, X, verbose=0)  # nothing needs its gradient
+    m.layers[0].trainable = True
+    hook = la.callbacks.LambdaCallback(on_train_begin=lambda logs: pytest.fail("has begun"))
+    for act in (
+        lambda: m.fit(X, X, verbose=0, callbacks=[hook]),
+        lambda: m.train_on_batch(X, X),
+    ):
+        with pytest.raises(NotImplementedError, match=r"NoBackward '.*' cannot be trained"):
+            act()
     assert_bits(m.get_weights()[0], before)
 
 
@@ -301,3 +340,30 @@ def test_add_weight_is_checked():
         with pytest.raises(RuntimeError, match="no luck"):
             m.predict(X, verbose=0)
     assert failing._weights == []
+
+
+def test_weights_made_in_the_constructor():
+    class Eager(Square):
+        def __init__(self):
+            super().__init__()
+            self.w = self.add_weight((6,), "ones", name="w")
+
+        def forward(self, x, training):
+            return x * self.w.value
+
+    assert_bits(la.Sequential([Eager()])(X), X)
+
+
+def test_a_layer_that_failed_alone_can_be_called_again():
+    class Grows(MyDense):
+        def compute_output_shape(self, input_shape):
+            return None if self.units else input_shape
+
+    layer = Grows(6)
+    for _ in range(2):
+        with pytest.raises(TypeError, match="compute_output_shape must return a tuple"):
+            layer(X)
+    layer.units = 0
+    layer.build = lambda shape: None
+    layer.forward = lambda x, training: x
+    assert_bits(layer(X), X)

@@ -36,6 +36,15 @@ def changed(array, index, value):
 
 ONE_HOT = np.eye(10)[Y]
 
+
+class Batches:
+    def __init__(self, *batches):
+        self.batches = batches
+
+    def __iter__(self):
+        return iter(self.batches)
+
+
 # keywords of fit, type of the error, part of its message
 FIT = [
     (
@@ -123,6 +132,16 @@ FIT = [
     ({"shuffle": "batch"}, ValueError, "shuffle must be True or False"),
     ({"callbacks": ["a"]}, TypeError, "callbacks must be instances"),
     ({"verbose": 7}, ValueError, "verbose must be 0, 1, 2"),
+    ({"verbose": np.array([1, 2])}, ValueError, "verbose must be 0, 1, 2"),
+    ({"verbose": "loud"}, ValueError, "verbose must be 0, 1, 2"),
+    ({"validation_data": Batches((X, Y + 5))}, ValueError, r"got 10 at y\[5\]"),
+    ({"validation_data": Batches()}, ValueError, "validation_data yields no batch"),
+    (
+        {"sample_weight": changed(np.ones(12), 2, 1e300)},
+        ValueError,
+        r"must be within the range of float32, got 1e\+300 at sample_weight\[2\]",
+    ),
+    ({"class_weight": {1: 1e300}}, ValueError, r"class_weight\[1\] must be within the range"),
 ]
 
 
@@ -248,6 +267,11 @@ def test_targets_of_a_dense_loss():
         ),
         (changed(ONE_HOT, (3, 4), NAN), ValueError, r"y must be finite, got nan at y\[3, 4\]"),
         (changed(ONE_HOT, (11, 9), -np.inf), ValueError, r"got -inf at y\[11, 9\]"),
+        (
+            changed(ONE_HOT, (3, 4), -1e300),
+            ValueError,
+            r"y must be within the range of float32, got -1e\+300 at y\[3, 4\]",
+        ),
         (ONE_HOT[:5], ValueError, "x has 12 rows and y has 5"),
         (ONE_HOT.astype(object), TypeError, "y must hold real numbers"),
     ]:
@@ -257,6 +281,25 @@ def test_targets_of_a_dense_loss():
         deep = la.Sequential([la.Input((3, 4)), layers.Dense(2)])
         deep.compile("sgd", "mse")
         deep.fit(np.ones((5, 3, 4)), np.ones((5, 3, 2)), class_weight={0: 1})
+    deep.compile("sgd", SPARSE)
+    for act in (deep.fit, deep.train_on_batch):
+        with pytest.raises(ValueError, match="class_weight takes targets of one class a row"):
+            act(np.ones((5, 3, 4)), np.ones((5, 3)), class_weight={0: 1})
+
+
+def test_arguments_of_compile_that_are_arrays():
+    model = tutorial()
+    with pytest.raises(ValueError, match="loss_weights, the third argument of compile"):
+        model.compile("adam", "mse", np.ones(2))
+    model.compile("adam", "mse", np.ones(1))
+    with pytest.raises(TypeError, match="steps_per_execution must be an integer"):
+        model.compile("adam", "mse", steps_per_execution=np.ones(2))
+
+
+@pytest.mark.parametrize("epsilon", [0, 0.0, 1e-60, -1e-7])
+def test_adam_s_epsilon_is_not_0_in_float32(epsilon):
+    with pytest.raises(ValueError, match=r"Adam: epsilon must be finite and at least 1\.17"):
+        la.optimizers.Adam(epsilon=epsilon)
 
 
 def test_the_hint_for_a_dense_layer_before_flatten():

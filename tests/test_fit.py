@@ -361,6 +361,18 @@ class Indexed:
         return [a[i * 16 : (i + 1) * 16] for a in self.arrays]
 
 
+def test_batches_are_told_of_the_end_of_an_epoch():
+    class Shuffled(Indexed):
+        ended = 0
+
+        def on_epoch_end(self):
+            self.ended += 1
+
+    batches = Shuffled(*data())
+    model().fit(batches, epochs=3, verbose=0)
+    assert batches.ended == 3
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("kind", [Loader, Indexed])
 def test_an_iterable_of_batches_trains_as_the_arrays_do(kind, weighted):
@@ -581,6 +593,21 @@ def test_frozen_layers_stay_as_they_are():
     m.trainable = True
     m.fit(x, y, verbose=0)
     assert not np.array_equal(m.get_weights()[0], after[0])
+
+
+@pytest.mark.parametrize("fit_first", [False, True])
+def test_a_call_in_training_mode_knows_which_layers_are_frozen(fit_first):
+    x = np.random.default_rng(0).standard_normal((8, 3)).astype(np.float32) + 5
+    m = la.Sequential([la.Input((3,)), la.layers.BatchNormalization(), la.layers.Dense(1)])
+    m.compile("sgd", "mse")
+    normalisation = m.layers[0]
+    for frozen in (True, False, True):
+        if fit_first:  # with the flag as it was
+            m.fit(x, np.ones(8), verbose=0)
+        normalisation.trainable = not frozen
+        before = normalisation.moving_mean.numpy()
+        m(x, training=True)
+        assert np.array_equal(normalisation.moving_mean.numpy(), before) == frozen
 
 
 def test_training_data_are_not_copied():

@@ -412,6 +412,37 @@ def test_a_layer_alone():
         layer.kernels  # noqa: B018
 
 
+@pytest.mark.parametrize("kind", ["dense", "host"])
+def test_a_layer_alone_in_a_model_that_is_not_built(kind):
+    class Scale(layers.Layer):
+        def build(self, input_shape):
+            self.w = self.add_weight(input_shape[-1:], "ones", name="w")
+
+        def forward(self, x, training):
+            return x * self.w.value
+
+        def backward(self, dy, x):
+            return dy * self.w.value, {"w": (dy * x).sum(axis=0)}
+
+    layer = layers.Dense(4) if kind == "dense" else Scale()
+    model = la.Sequential([layer, layers.Dense(1)], name="young")
+    x = np.ones((2, 4), np.float32)
+    with pytest.raises(ValueError, match=r"belongs to model 'young', which is not built yet"):
+        layer(x)
+    assert not model.built
+    model.compile("sgd", "mse")
+    model.fit(x, np.ones(2), verbose=0)
+    assert layer(x).shape == (2, 4)
+
+
+def test_a_frozen_normalisation_alone_uses_its_moving_moments():
+    layer = layers.BatchNormalization(trainable=False)
+    x = np.random.default_rng(0).standard_normal((8, 3)).astype(np.float32)
+    assert_bits(layer(x, training=True), layer(x))
+    layer.trainable = True
+    assert not np.array_equal(layer(x, training=True), layer(x))
+
+
 def test_activation_functions_are_their_kernels_and_have_names():
     x = np.linspace(-3, 3, 12, dtype=np.float32).reshape(3, 4)
     wide = x.astype(np.float64)

@@ -1,5 +1,8 @@
 """Losses and metrics: their values and gradients against NumPy, in a model and on their own."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -502,6 +505,40 @@ def test_a_loss_of_one_s_own_that_is_wrong():
     model.compile("sgd", NoBackward(name="n"))
     assert isinstance(model.evaluate(x, y, verbose=0), float)
     assert NoBackward().name == "no_backward"
+
+
+def test_a_loss_and_a_metric_that_know_the_model_do_not_keep_it():
+    class Shift(metrics.Metric):
+        def forward(self, y_true, y_pred):
+            return (y_pred - y_true).mean(axis=1)
+
+    loss, metric = Cubic(), Shift()
+    model = la.Sequential([la.Input((4,)), layers.Dense(4)])
+    loss.model = metric.model = model
+    model.compile("sgd", loss, metrics=[metric])
+    model.fit(np.ones((5, 4)), np.ones((5, 4)), verbose=0)
+    model.evaluate(np.ones((5, 4)), np.ones((5, 4)), verbose=0)
+    gone = weakref.ref(model)
+    del model, loss, metric
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_loss_without_backward_is_refused_before_anything_has_changed():
+    class NoBackward(losses.Loss):
+        def forward(self, y_true, y_pred):
+            return y_pred.sum(axis=1)
+
+    begun = []
+    hook = la.callbacks.LambdaCallback(on_train_begin=begun.append)
+    model = la.Sequential([la.Input((4,)), layers.BatchNormalization()])
+    model.compile("sgd", NoBackward())
+    before = model.get_weights()
+    with pytest.raises(NotImplementedError, match="loss 'no_backward' cannot train"):
+        model.fit(np.ones((5, 4)), np.ones((5, 4)), verbose=0, callbacks=[hook])
+    assert begun == [] and model.history is None
+    for a, b in zip(before, model.get_weights(), strict=True):
+        assert_bits(a, b)
 
 
 # ---- optimizers

@@ -199,6 +199,113 @@ except KeyboardInterrupt:
 """
 
 
+# Every output is 1, and 0 where none was written: the last one tells whether predict was cut short.
+PREDICT_INTERRUPT_SCRIPT = """
+import _thread, sys, threading
+import numpy as np
+from lamina import _core
+
+inputs, units, rows, batch = map(int, sys.argv[1:])
+network = _core.Network((inputs,), [_core.dense("d", units, "linear", 0.0, True)])
+network.flat[inputs * units :] = 1
+runner = _core.Runner(network, "predict", batch)
+row = np.zeros(inputs, np.float32)
+x = np.lib.stride_tricks.as_strided(row, (rows, inputs), (0, 4))
+out = np.zeros((rows, units), np.float32)
+threading.Timer(0.2, _thread.interrupt_main).start()
+try:
+    runner.predict(x, out)
+except KeyboardInterrupt:
+    print("cut short" if out[-1, -1] == 0 else "served at the end")
+"""
+
+
+@pytest.mark.parametrize(
+    "sizes", [(1, 1, 10**8, 32), (4096, 4096, 16384, 16384)], ids=["short batches", "a long step"]
+)
+def test_ctrl_c_is_served_inside_a_predict(sizes):
+    out = subprocess.run(
+        [sys.executable, "-c", PREDICT_INTERRUPT_SCRIPT, *map(str, sizes)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert out.stdout == "cut short\n", out.stderr
+
+
+def test_a_batch_that_fails_changes_no_statistics():
+    def backward(dy, x, weights):
+        raise RuntimeError("no luck")
+
+    host = _core.host_layer("h", lambda s: s, lambda x, w, t: x, backward, [])
+    norm = _core.batch_normalization("b", 0.9, 1e-3, True, True)
+    network = _core.Network((4,), [_core.dense("d", 4, "linear", 0.0, True), norm, host])
+    optimizer = _core.Optimizer("sgd", 0.1)
+    optimizer.build(network)
+    network.flat[:] = 1
+    runner = _core.Runner(network, "train", 8, _core.Loss("mean_squared_error"), [], optimizer, 0)
+    x = np.random.default_rng(0).random((64, 4), dtype=np.float32)
+    runner.start(x, x, None, None, 8)
+    with pytest.raises(RuntimeError, match="no luck"):
+        runner.run(10, 1e9)
+    assert (network.flat == 1).all()
+
+
+def test_host_code_runs_under_the_caller_s_floating_point_state():
+    seen = []
+
+    def forward(x, weights, training):
+        seen.append(np.float32(1e-40) * np.float32(0.5) > 0)
+        return x
+
+    host = _core.host_layer("h", lambda s: s, forward, lambda dy, x, w: (dy, []), [])
+    runner = _core.Runner(_core.Network((4,), [host]), "predict", 8)
+    runner.predict(np.ones((8, 4), np.float32), np.empty((8, 4), np.float32))
+    assert seen == [True]
+
+
+def test_views_of_an_optimizer_s_state_outlive_a_new_build():
+    network = _core.Network((40,), [_core.dense("d", 50, "linear", 0.0, True)])
+    optimizer = _core.Optimizer("adam", 0.1)
+    optimizer.build(network)
+    slot = optimizer.slots["m"]
+    slot[:] = 3
+    for _ in range(20):
+        optimizer.build(network)
+    assert (slot == 3).all()
+    assert (optimizer.slots["m"] == 0).all()
+
+
+def test_a_runner_keeps_the_arrays_that_it_converted_and_refuses_half_a_start():
+    network = _core.Network((4,), [_core.dense("d", 1, "linear", 0.0, True)])
+    runner = _core.Runner(network, "test", 8, _core.Loss("mean_squared_error"))
+    x, y = np.ones((64, 4), np.float32), np.ones((64, 1), np.float32)
+    runner.start(x, y, np.full(64, 2.0), None, 8)  # float64 weights
+    trash = [np.full(64, 7.0, np.float32) for _ in range(50)]
+    assert runner.run(100, 1e9) == 8
+    assert runner.results() == [2.0]
+    runner.start(x, y, None, None, 8)
+    with pytest.raises(ValueError, match="batch_size must lie in"):
+        runner.start(np.zeros((3, 4)), np.zeros((3, 1)), None, None, 9)
+    del trash
+    assert runner.run(100, 1e9) == 8
+
+
+def test_a_runner_works_for_one_caller_at_a_time():
+    refused = []
+
+    def forward(x, weights, training):
+        with pytest.raises(RuntimeError, match="at work"):
+            runner.predict(x, np.empty((8, 4), np.float32))
+        refused.append(True)
+        return x
+
+    host = _core.host_layer("h", lambda s: s, forward, lambda dy, x, w: (dy, []), [])
+    runner = _core.Runner(_core.Network((4,), [host]), "predict", 8)
+    runner.predict(np.ones((8, 4), np.float32), np.empty((8, 4), np.float32))
+    assert refused == [True]
+
+
 def test_ctrl_c_is_served_and_leaves_the_model_usable():
     out = subprocess.run(
         [sys.executable, "-c", INTERRUPT_SCRIPT], capture_output=True, text=True, timeout=60
@@ -233,7 +340,11 @@ import lamina as la
 la.set_num_threads(8)
 x = np.ones((4096, 64), np.float32)
 model = la.Sequential([la.layers.Input((64,)), la.layers.Dense(64, activation="tanh")])
+model.compile("sgd", "mse")
+model.fit(x, x, verbose=0)
 assert np.isfinite(model.predict(x, verbose=0)).all()
+ones = np.ones((300, 300), np.float32)
+assert (la.kernels.gemm(ones, ones) == 300).all()
 print(la.get_num_threads())
 """
 
@@ -241,8 +352,11 @@ print(la.get_num_threads())
 def test_a_limit_of_openmp_is_kept_and_nobody_waits_for_missing_threads():
     if not _core.show_config()["openmp"]:
         pytest.skip("built without OpenMP")
-    for variable, expected in (("OMP_THREAD_LIMIT", "3"), ("OMP_DYNAMIC", "8")):
-        value = "3" if variable == "OMP_THREAD_LIMIT" else "true"
+    for variable, value, expected in (
+        ("OMP_THREAD_LIMIT", "3", "3"),
+        ("OMP_DYNAMIC", "true", "8"),
+        ("OMP_MAX_ACTIVE_LEVELS", "0", "8"),
+    ):
         out = subprocess.run(
             [sys.executable, "-c", LIMIT_SCRIPT],
             env={**os.environ, variable: value},

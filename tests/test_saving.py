@@ -114,6 +114,45 @@ def test_files_of_others_are_read(path):
         assert_bits(weight.numpy(), want[name])
 
 
+def test_numbers_beyond_float32_are_refused_and_nothing_is_changed(path):
+    m = la.Sequential([la.Input((1,)), layers.Dense(1)])
+    before = m.get_weights()
+    entry = {"dtype": "F64", "shape": [1, 1], "data_offsets": [0, 8]}
+    bias = {"dtype": "F64", "shape": [1], "data_offsets": [8, 16]}
+    header = {"dense/kernel": entry, "dense/bias": bias}
+    path.write_bytes(compose(header, np.array([7.0, 1e300], "<f8").tobytes()))
+    with pytest.raises(ValueError, match=r"tensor 'dense/bias' must be within .*got 1e\+300"):
+        m.load_weights(path)
+    for a, b in zip(before, m.get_weights(), strict=True):
+        assert_bits(a, b)
+    path.write_bytes(compose(header, np.array([7.0, np.inf], "<f8").tobytes()))
+    m.load_weights(path)
+    assert [w.item() for w in m.get_weights()] == [7.0, np.inf]
+
+
+def test_names_that_classes_and_numbers_would_share(path):
+    class Dense_1(layers.Dense):  # noqa: N801
+        pass
+
+    for classes, names in [
+        ((layers.Dense, layers.Dense, Dense_1), ["dense", "dense_1", "dense_1_1"]),
+        ((Dense_1, layers.Dense, layers.Dense), ["dense_1", "dense", "dense_2"]),
+    ]:
+        made = [cls(2, use_bias=False, name=f"l{i}") for i, cls in enumerate(classes)]
+        m = la.Sequential([la.Input((2,)), *made])
+        assert list(saving.tensor_names(m)) == [f"{name}/kernel" for name in names]
+        want = m.get_weights()
+        m.save_weights(path)
+        m.set_weights([np.zeros((2, 2))] * 3)
+        m.load_weights(path)
+        for a, b in zip(want, m.get_weights(), strict=True):
+            assert_bits(a, b)
+    m = la.Sequential([la.Input((2,)), layers.Dense(2)])
+    m.layers[0].bias.name = "kernel"
+    with pytest.raises(ValueError, match="has two weights named 'kernel'"):
+        m.save_weights(path)
+
+
 def test_a_model_without_weights_and_one_of_the_same_shape(path):
     empty = la.Sequential([la.Input((3,)), layers.Flatten()])
     empty.save_weights(path)
@@ -169,6 +208,7 @@ def damage(path):
         ("one more key", entry(more=1), "must have dtype"),
         ("integers", entry(dtype="I32"), "dtype 'I32'"),
         ("dtype's type", entry(dtype=32), "dtype 32"),
+        ("a list as dtype", entry(dtype=["F32"]), r"dtype ['F32']"),
         ("shape's type", entry(shape=4), "has shape 4"),
         ("a negative size", entry(shape=[-2, -2]), "has shape"),
         ("a fraction", entry(shape=[4.0]), "has shape"),

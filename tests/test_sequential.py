@@ -1,6 +1,8 @@
 """The structure of a model: adding and removing layers, names, shapes, weights, configuration."""
 
+import copy
 import gc
+import pickle
 import weakref
 
 import numpy as np
@@ -9,6 +11,8 @@ import pytest
 import lamina as la
 from close import assert_bits
 from lamina import layers
+
+X3, Y1 = np.ones((4, 3)), np.ones(4)
 
 
 @pytest.fixture(autouse=True)
@@ -234,6 +238,9 @@ def test_get_layer_errors():
         m.get_layer(index=4)
     with pytest.raises(ValueError, match="a name or an index"):
         m.get_layer()
+    for wrong in ("a", 1.5):
+        with pytest.raises(TypeError, match="index must be an integer"):
+            m.get_layer(index=wrong)
 
 
 def test_get_and_set_weights():
@@ -253,6 +260,11 @@ def test_get_and_set_weights():
         ([np.zeros((3, 2)), np.zeros(3)], ValueError, r"bias' has shape \(2,\), got \(3,\)"),
         ([np.zeros((3, 2)), np.array(["a", "b"])], TypeError, "takes real numbers"),
         ([np.zeros((3, 2)), np.zeros(2, complex)], TypeError, "takes real numbers"),
+        (
+            [np.zeros((3, 2)), np.array([0, -1e300])],
+            ValueError,
+            r"bias' must be within the range of float32, got -1e\+300",
+        ),
     ]:
         for setter in (m.set_weights, m.layers[0].set_weights):
             with pytest.raises(error, match=message):
@@ -362,6 +374,115 @@ def test_a_model_cannot_change_while_it_trains():
     hook = la.callbacks.LambdaCallback(on_epoch_end=change)
     m.fit(np.ones((2, 3)), np.ones(2), verbose=0, callbacks=[hook])
     assert len(seen) == 4 and len(m.layers) == 1
+
+
+@pytest.mark.parametrize(
+    ("run", "doing"),
+    [
+        (lambda m, hook: m.evaluate(X3, Y1, verbose=0, callbacks=[hook]), "evaluated"),
+        (lambda m, hook: m.predict(X3, verbose=0, callbacks=[hook]), "used to predict"),
+    ],
+)
+@pytest.mark.parametrize("when", ["begin", "batch_end", "end"])
+def test_a_model_cannot_change_while_it_is_evaluated_or_predicts(run, doing, when):
+    m = la.Sequential([la.Input((3,)), layers.Dense(1)])
+    m.compile("sgd", "mse")
+    seen = []
+
+    def change(*arguments):
+        for action in (lambda: m.add(layers.Dense(1)), m.pop, lambda: m.compile("sgd", "mse")):
+            with pytest.raises(RuntimeError, match=f"while the model is being {doing}"):
+                action()
+            seen.append(1)
+        m.fit(X3, Y1, verbose=0)  # changes the weights only
+
+    mode = "test" if doing == "evaluated" else "predict"
+    run(m, la.callbacks.LambdaCallback(**{f"on_{mode}_{when}": change}))
+    assert len(seen) == 3
+    m.compile("sgd", "mse")
+    m.pop()
+
+
+class Scale(layers.Layer):
+    def build(self, input_shape):
+        self.scale = self.add_weight(input_shape[-1:], "ones", name="scale")
+
+    def forward(self, x, training):
+        return x * self.scale.value
+
+    def backward(self, dy, x):
+        return dy * self.scale.value, {"scale": (dy * x).sum(axis=0)}
+
+
+class Cube(la.losses.Loss):
+    def forward(self, y_true, y_pred):
+        return ((y_pred - y_true) ** 4).sum(axis=1)
+
+    def backward(self, y_true, y_pred):
+        return 4 * (y_pred - y_true) ** 3
+
+
+COPIES = [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))]
+
+
+@pytest.mark.parametrize("copied", COPIES, ids=["deepcopy", "pickle"])
+def test_a_copy_has_the_weights_and_goes_on_training_alike(copied):
+    m = la.Sequential([layers.Dense(4), Scale(), layers.BatchNormalization(), layers.Dense(1)])
+    m.layers[0].trainable = False
+    m.compile(la.optimizers.Adam(0.01), Cube(), metrics=["mae"], weighted_metrics=["mse"])
+    x = np.random.default_rng(0).random((20, 3))
+    m.fit(x, np.ones(20), verbose=0, shuffle=False)
+    other = copied(m)
+    assert other.get_config() == m.get_config() and other.metrics_names == m.metrics_names
+    assert other.optimizer.iterations == 1
+    for model in (m, other):
+        model.fit(x, np.ones(20), verbose=0, shuffle=False)
+    for a, b in zip(m.get_weights(), other.get_weights(), strict=True):
+        assert_bits(a, b)
+    kept = m.get_weights()
+    other.set_weights([np.zeros(w.shape) for w in other.weights])
+    other.add(layers.Dense(2))
+    for a, b in zip(kept, m.get_weights(), strict=True):
+        assert_bits(a, b)
+
+
+@pytest.mark.parametrize("copied", COPIES, ids=["deepcopy", "pickle"])
+def test_copies_of_models_that_are_not_built_or_know_themselves(copied):
+    m = la.Sequential([layers.Dense(4)], trainable=False)
+    other = copied(m)
+    assert other.layers[0]._model() is other and not other.built and not other.trainable
+    assert other(np.ones((1, 7))).shape == (1, 4)
+    assert m(np.ones((1, 3))).shape == (1, 4)
+    loss = Cube()
+    loss.model = m
+    m.compile("sgd", loss)
+    other = copied(m)
+    assert other.loss.model is other
+
+
+def test_what_cannot_be_copied_and_what_a_copy_alone_is():
+    m = la.Sequential([layers.Flatten(), layers.Dense(4)])
+    m.compile("adam", "mse")
+    m.fit(X3, np.ones((4, 4)), verbose=0)
+    with pytest.raises(TypeError, match=r"use copy\.deepcopy"):
+        copy.copy(m)
+    for copied in (copy.copy, *COPIES):
+        with pytest.raises(TypeError, match=r"Dense 'dense' has weights and cannot be copied"):
+            copied(m.layers[1])
+        assert copied(m.layers[0])._model() is None
+        optimizer = copied(m.optimizer)
+        assert optimizer.get_config() == m.optimizer.get_config() and not optimizer.built
+        history = copied(m.history)
+        assert history.model is None and history.history == m.history.history
+        stop = la.callbacks.EarlyStopping(patience=3)
+        stop.set_model(m)
+        assert copied(stop).model is None and copied(stop).patience == 3
+    fresh = copy.copy(Scale())
+    assert fresh._weights == [] and fresh(X3).shape == (4, 3)
+    popped = m.pop()
+    unbuilt = la.Sequential([popped])
+    with pytest.raises(TypeError, match=r"build\(\) it before it is copied"):
+        copy.deepcopy(unbuilt)
 
 
 def test_names_can_be_given_and_are_checked():

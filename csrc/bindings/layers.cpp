@@ -6,6 +6,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "bindings/bindings.h"
 #include "bindings/views.h"
@@ -29,11 +30,14 @@ Shape batched(int64_t rows, const Shape& shape) {
   return all;
 }
 
+using HostParam = std::tuple<std::string, Shape, bool>;  // name, shape, trainable
+
 LayerPtr make_host_layer(std::string name, py::function output_shape, py::function forward,
-                         py::function backward,
-                         std::vector<std::pair<std::string, Shape>> parameters) {
+                         py::function backward, std::vector<HostParam> parameters) {
   HostLayer host;
-  for (auto& [param_name, shape] : parameters) host.params.push_back({param_name, shape});
+  for (auto& [param_name, shape, trainable] : parameters) {
+    host.params.push_back({param_name, shape, trainable});
+  }
   const auto specs = host.params;
   // The functions hold Python objects: they are freed under the GIL.
   const auto shared = [](py::function f) {
@@ -79,6 +83,7 @@ LayerPtr make_host_layer(std::string name, py::function output_shape, py::functi
                             " gradients of parameters, got " + std::to_string(dw.size()));
     }
     for (size_t i = 0; i < specs.size(); ++i) {
+      if (!specs[i].trainable) continue;
       copy_result(run.gradients + place.params[i], dw[i], specs[i].shape,
                   name + ": gradient of '" + specs[i].name + "'");
     }
@@ -167,7 +172,7 @@ void bind_layers(py::module_& m) {
   m.def(
       "host_layer",
       [=](std::string name, py::function output_shape, py::function forward, py::function backward,
-          std::vector<std::pair<std::string, Shape>> parameters) {
+          std::vector<HostParam> parameters) {
         return keep(make_host_layer(std::move(name), std::move(output_shape), std::move(forward),
                                     std::move(backward), std::move(parameters)));
       },

@@ -6,5 +6,7 @@ PYBIND11_MODULE(_core, m) {
   lamina::bindings::bind_config(m);
   lamina::bindings::bind_kernels(m);
   lamina::bindings::bind_layers(m);
-  lamina::bindings::bind_engine(m);
+  lamina::bindings::bind_network(m);
+  lamina::bindings::bind_objectives(m);
+  lamina::bindings::bind_runner(m);
 }

@@ -10,32 +10,44 @@
 
 namespace lamina {
 
-// Results and operands that are denormal count as zero on this thread; the destructor restores
-// what the caller had.
-class FlushDenormals {
- public:
+// This thread's floating-point control register.
 #if defined(__x86_64__)
-  FlushDenormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040u); }  // FTZ and DAZ
-  ~FlushDenormals() { _mm_setcsr(saved_); }
+using FloatState = uint32_t;
+constexpr FloatState kFlushBits = 0x8040u;  // FTZ and DAZ of MXCSR
+inline FloatState float_state() { return _mm_getcsr(); }
+inline void set_float_state(FloatState state) { _mm_setcsr(state); }
 #elif defined(__aarch64__)
-  FlushDenormals() {
-    asm volatile("mrs %0, fpcr" : "=r"(saved_));
-    asm volatile("msr fpcr, %0" : : "r"(saved_ | (uint64_t{1} << 24)));  // FZ
-  }
-  ~FlushDenormals() { asm volatile("msr fpcr, %0" : : "r"(saved_)); }
+using FloatState = uint64_t;
+constexpr FloatState kFlushBits = uint64_t{1} << 24;  // FZ of FPCR
+inline FloatState float_state() {
+  FloatState state;
+  asm volatile("mrs %0, fpcr" : "=r"(state));
+  return state;
+}
+inline void set_float_state(FloatState state) { asm volatile("msr fpcr, %0" : : "r"(state)); }
 #else
-  FlushDenormals() = default;
-  ~FlushDenormals() = default;
+using FloatState = uint32_t;
+constexpr FloatState kFlushBits = 0;
+inline FloatState float_state() { return 0; }
+inline void set_float_state(FloatState) {}
 #endif
-  FlushDenormals(const FlushDenormals&) = delete;
-  FlushDenormals& operator=(const FlushDenormals&) = delete;
+
+// Sets a state for the time of a scope, and then restores what was there.
+class FloatScope {
+ public:
+  explicit FloatScope(FloatState state) : saved_(float_state()) { set_float_state(state); }
+  ~FloatScope() { set_float_state(saved_); }
+  FloatScope(const FloatScope&) = delete;
+  FloatScope& operator=(const FloatScope&) = delete;
 
  private:
-#if defined(__x86_64__)
-  uint32_t saved_;
-#elif defined(__aarch64__)
-  uint64_t saved_;
-#endif
+  FloatState saved_;
+};
+
+// Results and operands that are denormal count as zero.
+class FlushDenormals : public FloatScope {
+ public:
+  FlushDenormals() : FloatScope(float_state() | kFlushBits) {}
 };
 
 }  // namespace lamina

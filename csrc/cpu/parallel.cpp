@@ -95,8 +95,7 @@ bool has_openmp() {
 int num_threads() {
   const int threads = thread_setting().load(std::memory_order_relaxed);
 #ifdef _OPENMP
-  // Within somebody else's region, and past the limit, OpenMP would start fewer than were asked
-  // for, and a barrier would wait for those that never came.
+  // Within somebody else's region OpenMP would start one thread, past its limit fewer.
   if (forked.load(std::memory_order_relaxed) || omp_in_parallel()) return 1;
   const int limit = omp_get_thread_limit();
   return threads < limit ? threads : limit;
@@ -114,33 +113,34 @@ void set_num_threads(int n) {
   thread_setting().store(n);
 }
 
-void parallel_region(int workers, FunctionRef<void(int)> body) {
+void parallel_region(int workers, FunctionRef<void(int, int)> body) {
 #ifdef _OPENMP
   if (workers > 1) {
     const int dynamic = omp_get_dynamic();
-    if (dynamic) omp_set_dynamic(0);  // exactly as many as were asked for
+    if (dynamic) omp_set_dynamic(0);  // as many as were asked for, if it can be
 #pragma omp parallel num_threads(workers)
-    body(omp_get_thread_num());
+    body(omp_get_thread_num(), omp_get_num_threads());
     if (dynamic) omp_set_dynamic(dynamic);
     return;
   }
 #endif
-  for (int worker = 0; worker < workers; ++worker) body(worker);
+  static_cast<void>(workers);
+  body(0, 1);
 }
 
-// About 20 us: a hundred times a barrier between threads that run.
-Barrier::Barrier(int workers) : workers_(workers), spins_(workers <= usable_cores() ? 2000 : 0) {}
-
-void Barrier::wait() {
-  if (workers_ == 1) return;
+void Barrier::wait(int count) {
+  if (count == 1) return;
+  // About 20 us: a hundred times a barrier between threads that run.
+  static const int cores = usable_cores();
+  const int spins = count <= cores ? 2000 : 0;
   const uint32_t phase = phase_.load(std::memory_order_acquire);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == workers_) {
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == count) {
     arrived_.store(0, std::memory_order_relaxed);
     phase_.fetch_add(1, std::memory_order_release);
     phase_.notify_all();
     return;
   }
-  for (int i = 0; i < spins_; ++i) {
+  for (int i = 0; i < spins; ++i) {
     if (phase_.load(std::memory_order_acquire) != phase) return;
     pause_briefly();
   }

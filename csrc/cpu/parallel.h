@@ -40,20 +40,18 @@ class FunctionRef<R(Args...)> {
   R (*call_)(void*, Args...);
 };
 
-// Calls body(worker) on `workers` threads at once, the caller being worker 0. Returns when all
-// have; body must not throw.
-void parallel_region(int workers, FunctionRef<void(int)> body);
+// Calls body(worker, count) on `count` threads at once, the caller being worker 0, and returns when
+// all have. `count` is at most `workers`: OpenMP may have reasons to start fewer, so work is cut by
+// count and never by what was asked for. body must not throw.
+void parallel_region(int workers, FunctionRef<void(int worker, int count)> body);
 
 // Workers wait here for each other. A waiter spins for as long as a barrier between threads that
 // each have a core takes, then sleeps: a core that is shared must not be held by one that waits.
 class Barrier {
  public:
-  explicit Barrier(int workers);
-  void wait();
+  void wait(int count);  // of workers, the same for all
 
  private:
-  const int workers_;
-  const int spins_;
   std::atomic<int> arrived_{0};
   std::atomic<uint32_t> phase_{0};
 };
@@ -93,9 +91,9 @@ void for_tiles(int64_t tiles, int64_t scratch_floats, Body&& body) {
   const int64_t piece = (scratch_floats + 15) / 16 * 16;
   AlignedArray<float> scratch(piece * workers);
   FirstException failure;
-  parallel_region(workers, [&](int worker) {
+  parallel_region(workers, [&](int worker, int count) {
     try {
-      const TileRange mine = tiles_of(tiles, worker, workers);
+      const TileRange mine = tiles_of(tiles, worker, count);
       for (int64_t tile = mine.first; tile < mine.last; ++tile) {
         body(tile, scratch.data() + piece * worker);
       }

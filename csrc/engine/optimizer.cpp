@@ -11,8 +11,8 @@ void Optimizer::build(const Network& network) {
   const size_t count = kind == Kind::adam ? 2 : momentum != 0.0f ? 1 : 0;
   slots.clear();
   for (size_t i = 0; i < count; ++i) {
-    slots.emplace_back(network.size());
-    std::fill_n(slots.back().data(), network.size(), 0.0f);
+    slots.push_back(std::make_shared<AlignedArray<float>>(network.size()));
+    std::fill_n(slots.back()->data(), network.size(), 0.0f);
   }
   iterations = 0;
 }
@@ -20,7 +20,7 @@ void Optimizer::build(const Network& network) {
 bool Optimizer::fits(const Network& network) const {
   const size_t count = kind == Kind::adam ? 2 : momentum != 0.0f ? 1 : 0;
   return slots.size() == count && std::all_of(slots.begin(), slots.end(), [&](const auto& slot) {
-           return slot.size() == network.size();
+           return slot->size() == network.size();
          });
 }
 
@@ -45,27 +45,27 @@ void Optimizer::add_step(Program& program, const Network& network) {
   }
   if (pieces.empty()) return;
   const auto count = static_cast<int64_t>(pieces.size());
-  program.add({.what = "update",
-               .uses = {},
-               .tiles = [=](const Run&) { return count; },
-               .body =
-                   [this, pieces = std::move(pieces)](const Run& run, int64_t tile, float*) {
-                     const Span piece = pieces[static_cast<size_t>(tile)];
-                     const int64_t n = piece.end - piece.begin;
-                     float* w = run.parameters + piece.begin;
-                     const float* dw = run.gradients + piece.begin;
-                     if (kind == Kind::adam) {
-                       run.kernels->adam_step(w, slots[0].data() + piece.begin,
-                                              slots[1].data() + piece.begin, dw, n,
-                                              {rate_, static_cast<float>(1.0 - beta_1),
-                                               static_cast<float>(1.0 - beta_2), epsilon});
-                     } else if (!slots.empty()) {
-                       run.kernels->sgd_momentum_step(w, slots[0].data() + piece.begin, dw, n,
-                                                      rate_, momentum, nesterov);
-                     } else {
-                       run.kernels->sgd_step(w, dw, n, rate_);
-                     }
-                   }});
+  program.add_commit({.what = "update",
+                      .uses = {},
+                      .tiles = [=](const Run&) { return count; },
+                      .body =
+                          [this, pieces = std::move(pieces)](const Run& run, int64_t tile, float*) {
+                            const Span piece = pieces[static_cast<size_t>(tile)];
+                            const int64_t n = piece.end - piece.begin;
+                            float* w = run.parameters + piece.begin;
+                            const float* dw = run.gradients + piece.begin;
+                            if (kind == Kind::adam) {
+                              run.kernels->adam_step(w, slots[0]->data() + piece.begin,
+                                                     slots[1]->data() + piece.begin, dw, n,
+                                                     {rate_, static_cast<float>(1.0 - beta_1),
+                                                      static_cast<float>(1.0 - beta_2), epsilon});
+                            } else if (!slots.empty()) {
+                              run.kernels->sgd_momentum_step(w, slots[0]->data() + piece.begin, dw,
+                                                             n, rate_, momentum, nesterov);
+                            } else {
+                              run.kernels->sgd_step(w, dw, n, rate_);
+                            }
+                          }});
 }
 
 }  // namespace lamina::engine

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "cpu/memory.h"
@@ -19,8 +20,8 @@ struct Optimizer {
   int64_t iterations = 0;
 
   // One flat buffer each, as long as the network's parameters: momentum, or first and second
-  // moments.
-  std::vector<AlignedArray<float>> slots;
+  // moments. Shared with the views of them that Python holds.
+  std::vector<std::shared_ptr<AlignedArray<float>>> slots;
   void build(const Network& network);
   bool fits(const Network& network) const;
 

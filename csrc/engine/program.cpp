@@ -1,6 +1,7 @@
 #include "engine/program.h"
 
 #include <algorithm>
+#include <iterator>
 #include <numeric>
 #include <utility>
 
@@ -24,7 +25,16 @@ void Program::add(Step step) {
   steps_.push_back(std::move(step));
 }
 
+void Program::add_commit(Step step) {
+  std::erase(step.uses, kNoBuffer);
+  scratch_floats_ = std::max(scratch_floats_, aligned(step.scratch));
+  commits_.push_back(std::move(step));
+}
+
 void Program::finish() {
+  first_commit_ = steps_.size();
+  std::move(commits_.begin(), commits_.end(), std::back_inserter(steps_));
+  commits_.clear();
   const int count = static_cast<int>(sizes_.size());
   const int end = static_cast<int>(steps_.size());
   std::vector<int> first(count, end), last(count, -1);
@@ -58,13 +68,15 @@ void Program::finish() {
 }
 
 bool Program::execute(const Run& run, Worker& worker) const {
-  for (const Step& step : steps_) {
+  for (size_t s = 0; s < steps_.size(); ++s) {
+    const Step& step = steps_[s];
+    const bool serves = worker.index == 0 && s < first_commit_ && run.service;
     try {
       const TileRange mine = tiles_of(step.tiles(run), worker.index, worker.count);
       for (int64_t tile = mine.first; tile < mine.last; ++tile) {
         step.body(run, tile, worker.scratch);
+        if (serves) run.service();
       }
-      if (worker.index == 0 && run.service) run.service();
     } catch (...) {
       worker.failure.capture(worker.ticket);
     }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cpu/denormals.h"
 #include "cpu/memory.h"
 #include "cpu/parallel.h"
 #include "kernels/kernels.h"
@@ -26,7 +27,8 @@ struct Run {
   const int64_t* offsets = nullptr;
   float* parameters = nullptr;
   float* gradients = nullptr;
-  std::function<void()> service;  // called by worker 0 between steps; may throw
+  std::function<void()> service;  // called by worker 0 between tiles; may throw
+  FloatState caller = 0;          // what code of the host runs under
 
   float* buffer(int id) const { return arena + offsets[id]; }
 };
@@ -53,7 +55,7 @@ struct Worker {
 
   // Waits for the others; false if one of them has failed before this barrier.
   bool sync() {
-    barrier.wait();
+    barrier.wait(count);
     return !failure.any(ticket++);
   }
 };
@@ -69,6 +71,9 @@ class Program {
   // A buffer of row_floats for each row of the batch and fixed_floats more; returns its id.
   int buffer(int64_t row_floats, int64_t fixed_floats = 0);
   void add(Step step);
+  // A step that makes the batch count: it runs after all others, once nothing can fail any more,
+  // and is never interrupted.
+  void add_commit(Step step);
 
   // Lays the buffers out in one arena: two share memory if no step lies between the first and
   // last use of both.
@@ -87,7 +92,8 @@ class Program {
   Mode mode_;
   int64_t capacity_;
   std::vector<int64_t> sizes_, offsets_;
-  std::vector<Step> steps_;
+  std::vector<Step> steps_, commits_;  // until finish(), which puts the commits last
+  size_t first_commit_ = 0;
   int64_t arena_floats_ = 0, scratch_floats_ = 0;
 };
 

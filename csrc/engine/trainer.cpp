@@ -178,6 +178,7 @@ void Trainer::add_host_rows(int y) {
                 .tiles = [](const Run&) -> int64_t { return 1; },
                 .body =
                     [=, this](const Run& run, int64_t, float*) {
+                      const FloatScope caller(run.caller);
                       const int64_t all = run.rows * inner_, size = inner_ * cols_;
                       float* values = run.buffer(values_);
                       const float* truth = run.buffer(y_true_);
@@ -290,39 +291,53 @@ int64_t Trainer::run(int64_t batches, double seconds, const std::function<void()
   int64_t most_tiles = 1;
   for (const Step& step : program_.steps()) most_tiles = std::max(most_tiles, step.tiles(run_));
   const int workers = static_cast<int>(std::min<int64_t>(num_threads(), most_tiles));
-  workers_ = workers;
   const int64_t scratch = program_.scratch_floats();
   if (scratch_.size() < scratch * workers) scratch_ = AlignedArray<float>(scratch * workers);
 
   const auto begin = Clock::now();
   const auto deadline = begin + std::chrono::duration<double>(std::min(seconds, 1e9));
   auto batch_begin = begin, serviced = begin;
-  run_.service = [&] {
-    if (Clock::now() - serviced < kServiceEvery) return;
-    serviced = Clock::now();
-    if (service) service();
+  run_.caller = float_state();
+  const std::function<void()> serve = [&] {
+    const auto now = Clock::now();
+    if (!service || now - serviced < kServiceEvery) return;
+    serviced = now;
+    const FloatScope caller(run_.caller);
+    service();
   };
+  run_.service = serve;  // until a batch turns out to be short
   int64_t done = 0;
   bool more = next_batch();
-  Barrier barrier(workers);
+  Barrier barrier;
   FirstException failure;
-  parallel_region(workers, [&](int index) {
+  bool in_batch = true;
+  parallel_region(workers, [&](int index, int count) {
     const FlushDenormals flush;
-    Worker worker{index, workers, scratch_.data() + scratch * index, barrier, failure};
+    Worker worker{index, count, scratch_.data() + scratch * index, barrier, failure};
     while (program_.execute(run_, worker)) {
       if (index == 0) {
         ++done;
         position_ += run_.rows;
+        in_batch = false;
         const auto now = Clock::now();
-        if (now - batch_begin < kLongBatch) run_.service = nullptr;
+        if (now - batch_begin < kLongBatch && run_.service) run_.service = nullptr;
         batch_begin = now;
-        more = done < batches && now < deadline && next_batch();
+        try {
+          serve();
+        } catch (...) {
+          failure.capture(worker.ticket);
+        }
+        more = done < batches && now < deadline && !failure.any(worker.ticket) && next_batch();
+        in_batch = more;
       }
-      if (!worker.sync() || !more) return;
+      if (!worker.sync() || !more) break;
     }
+    if (index == 0) workers_ = count;
   });
   run_.service = nullptr;
-  if (failure.any(INT64_MAX - 1) && optimizer_ && mode() == Mode::train) --optimizer_->iterations;
+  if (in_batch && failure.any(INT64_MAX - 1) && optimizer_ && mode() == Mode::train) {
+    --optimizer_->iterations;  // of the batch that was left out
+  }
   failure.rethrow();
   return done;
 }

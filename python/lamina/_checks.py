@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
+import weakref
 
 
 def integer(who: str, value, minimum: int | None = None) -> int:
@@ -78,11 +79,15 @@ def unknown(who: str, value, known) -> ValueError:
 
 
 def verbose(value) -> int:
-    if value == "auto":
+    if isinstance(value, str) and value == "auto":
         return 1
-    if value not in (0, 1, 2):
+    try:
+        level = operator.index(value)
+    except TypeError:
+        level = -1
+    if level not in (0, 1, 2):
         raise ValueError(f"verbose must be 0, 1, 2 or 'auto', got {value!r}")
-    return int(value)
+    return level
 
 
 def batch_size(value, name="batch_size") -> int:
@@ -91,3 +96,20 @@ def batch_size(value, name="batch_size") -> int:
 
 def steps(name, value) -> int | None:
     return None if value is None else integer(name, value, 1)
+
+
+def weakly(who: str, thing):
+    """A function that returns `thing`, which it does not keep: RuntimeError once it is gone.
+
+    For what the core is given to call: its objects are invisible to Python's garbage collector, so
+    that a strong reference from them to something that knows the model would be a cycle for ever.
+    """
+    reference = weakref.ref(thing)
+
+    def alive():
+        found = reference()
+        if found is None:
+            raise RuntimeError(f"{who} is gone: keep the model while it is used")
+        return found
+
+    return alive

@@ -55,10 +55,10 @@ def host_layer(
     output_shape: Callable[[tuple[int, ...]], tuple[int, ...]],
     forward: Callable[[F32, list[F32], bool], F32],
     backward: Callable[[F32, F32, list[F32]], tuple[F32, Sequence[F32]]],
-    parameters: Sequence[tuple[str, tuple[int, ...]]],
+    parameters: Sequence[tuple[str, tuple[int, ...], bool]],
 ) -> Layer:
-    """A layer in NumPy. forward(x, weights, training) -> y; backward(dy, x, weights) ->
-    (dx, [dw, ...]). Arrays are views that are valid during the call only; x and weights are
+    """A layer in NumPy; parameters are (name, shape, trainable). forward(x, weights, training) -> y;
+    backward(dy, x, weights) -> (dx, [dw, ...]), dw of one that is not trainable unused. Arrays are views that are valid during the call only; x and weights are
     read-only."""
 
 class Param:

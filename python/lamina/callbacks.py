@@ -25,6 +25,9 @@ class Callback:
     def model(self):
         return self._model
 
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_model": None}  # a copy belongs to no model
+
     def set_params(self, params: dict) -> None:
         self.params = params
 

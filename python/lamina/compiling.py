@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 
 from . import _checks, _core, _random, losses, metrics, optimizers
@@ -32,6 +34,15 @@ class Compiled:
                 self._check_targets(metric)
         self.metrics: list = []
         self._resolved_for: tuple | None = None
+
+    def arguments(self) -> dict:
+        """What compile was given, to compile a copy of the model with."""
+        return {
+            "optimizer": self.optimizer,
+            "loss": self.loss,
+            "metrics": [wanted for wanted, weighted in self._wanted if not weighted],
+            "weighted_metrics": [wanted for wanted, weighted in self._wanted if weighted],
+        }
 
     def _names(self) -> list[str]:
         names = ["loss"]
@@ -90,12 +101,15 @@ def _flat(argument, value) -> list:
 
 def check_ignored(loss_weights, steps_per_execution) -> None:
     """Arguments of compile that change nothing here; wrong values are still wrong."""
+    if isinstance(loss_weights, np.ndarray):
+        loss_weights = loss_weights.tolist()
     if loss_weights not in (None, 1, 1.0, [1], [1.0], (1.0,)):
         raise ValueError(
             "loss_weights, the third argument of compile, is for models with several outputs; got "
             f"{loss_weights!r} (metrics are given as metrics=[...])"
         )
-    if steps_per_execution not in (None, "auto"):
+    automatic = isinstance(steps_per_execution, str) and steps_per_execution == "auto"
+    if steps_per_execution is not None and not automatic:
         _checks.integer("steps_per_execution", steps_per_execution, 1)
 
 
@@ -105,7 +119,7 @@ class Compilable:
     def __init__(self) -> None:
         self._compiled: Compiled | None = None
         self._runners: dict = {}  # mode -> (what it was made for, runner), while not in use
-        self._fitting = 0
+        self._busy: dict = {}  # a key of its own for each call at work -> what it does
 
     def compile(
         self,
@@ -158,9 +172,36 @@ class Compilable:
             raise ValueError(f"{what}() needs a loss: compile(optimizer, loss=...)")
         return self._compiled
 
-    def _check_idle(self, what: str) -> None:
-        if self._fitting:
-            raise RuntimeError(f"cannot {what} while the model is being trained")
+    @contextlib.contextmanager
+    def _at_work(self, doing: str):
+        """For as long as the model is "trained", "evaluated" or "used to predict"."""
+        key = object()  # and no counter: threads may do this at the same time
+        self._busy[key] = doing
+        try:
+            yield
+        finally:
+            del self._busy[key]
+
+    def _check_idle(self, what: str, harmless: tuple = ()) -> None:
+        for doing in list(self._busy.values()):
+            if doing not in harmless:
+                raise RuntimeError(f"cannot {what} while the model is being {doing}")
+
+    def _check_backward(self) -> None:
+        """NotImplementedError where a gradient must pass a layer or loss of the user's own that
+        defines no backward."""
+        learns = False  # does anything up to here need a gradient?
+        for layer in self._layers:
+            learns = learns or (self._trainable and any(w.trainable for w in layer._weights))
+            if learns and not layer._defines_backward():
+                raise NotImplementedError(
+                    f"{layer._label} cannot be trained: it does not define backward(dy, x)"
+                )
+        if learns and not self._compiled.loss._defines_backward():
+            raise NotImplementedError(
+                f"loss {self._compiled.loss.name!r} cannot train: it does not define "
+                "backward(y_true, y_pred)"
+            )
 
     # ---- runners --------------------------------------------------------------------------------
 
@@ -170,15 +211,17 @@ class Compilable:
         It is taken out of the cache: whoever runs in a callback of this run gets another.
         """
         network = self._realise()
-        made_for: tuple = (network, training)
+        flags = tuple(layer.trainable and self._trainable for layer in self._layers)
+        made_for: tuple = (network,)
         if mode != "predict":
-            flags = tuple(layer.trainable and self._trainable for layer in self._layers)
             made_for = (network, self._compiled, flags, _random.generation())
         elif training:
-            made_for = (network, training, _random.generation())
+            made_for = (network, flags, _random.generation())
         kept = self._runners.pop(mode, None)
         if kept is not None and kept[0] == made_for and kept[1].batch_size >= rows:
             return kept
+        for i, flag in enumerate(flags):
+            network.set_trainable(i, flag)
         if mode == "predict":
             seed = self._runner_seed() if training else 0
             return made_for, _core.Runner(network, mode, rows, seed=seed)
@@ -188,8 +231,6 @@ class Compilable:
             "metrics": compiled.core_metrics(self._shapes[-1]),
         }
         if mode == "train":
-            for i, flag in enumerate(flags):
-                network.set_trainable(i, flag)
             compiled.optimizer._build(self, network)
             options |= {"optimizer": compiled.optimizer._core, "seed": self._runner_seed()}
         return made_for, _core.Runner(network, mode, rows, **options)

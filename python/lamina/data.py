@@ -13,6 +13,7 @@ import numpy as np
 
 # What the core gathers from; anything else is converted to float32.
 _NATIVE = frozenset(np.dtype(code) for code in [*"?bBhHefd", "i4", "u4", "i8", "u8"])
+_LARGEST = float(np.finfo(np.float32).max)
 _CHUNK = 1 << 20  # elements looked at at once: bounds the temporaries of checks
 
 
@@ -39,6 +40,30 @@ def as_rows(array: np.ndarray) -> np.ndarray:
     if array.ndim and len(array) and not array[0].flags.c_contiguous:
         return np.ascontiguousarray(array)
     return array
+
+
+def to_float32(array: np.ndarray, what: str) -> np.ndarray:
+    """`array` as float32; ValueError for a number beyond its range. NaN and infinities pass."""
+    if array.dtype.kind == "f" and array.dtype.itemsize > 4:
+        _raise_at(array, what, "", lambda part: np.isfinite(part) & (np.abs(part) > _LARGEST))
+    return np.asarray(array, np.float32)
+
+
+def check_finite(array: np.ndarray, what: str) -> None:
+    """ValueError for numbers that are not finite, or not as float32."""
+    if array.dtype.kind == "f":
+        narrow = array.dtype.itemsize <= 4
+        fits = np.isfinite if narrow else lambda part: np.abs(part) <= _LARGEST
+        _raise_at(array, what, what, lambda part: ~fits(part))
+
+
+def _raise_at(array: np.ndarray, what: str, where: str, test) -> None:
+    array = np.atleast_1d(array)
+    wrong = _first(array, test)
+    if wrong is not None:
+        must = "be within the range of float32" if np.isfinite(array[wrong]) else "be finite"
+        place = ", ".join(map(str, wrong))
+        raise ValueError(f"{what} must {must}, got {array[wrong]} at {where}[{place}]")
 
 
 # ---- x ------------------------------------------------------------------------------------------
@@ -156,11 +181,7 @@ def prepare_y(y, rows: int, output_shape, sparse: bool, loss_name: str, what="y"
             raise ValueError(_wrong_targets(y, expected, output_shape, sparse, loss_name, what))
     if sparse:
         return class_numbers(y, output_shape[-1] if output_shape else 1, what)
-    if y.dtype.kind == "f":
-        wrong = _first(y, lambda part: ~np.isfinite(part))
-        if wrong is not None:
-            place = ", ".join(map(str, wrong))
-            raise ValueError(f"{what} must be finite, got {y[wrong]} at {what}[{place}]")
+    check_finite(y, what)
     return as_rows(y)
 
 
@@ -201,15 +222,12 @@ def prepare_weights(sample_weight, rows: int, what="sample_weight") -> np.ndarra
         raise ValueError(f"{what} must have shape ({rows},), got {shape_text(weight.shape)}")
     if len(weight) != rows:
         raise ValueError(_cardinality(what, rows, len(weight)))
-    weight = np.ascontiguousarray(weight, np.float32)
-    wrong = _first(weight, lambda part: ~np.isfinite(part))
-    if wrong is not None:
-        raise ValueError(f"{what} must be finite, got {weight[wrong]} at {what}[{wrong[0]}]")
-    return weight
+    check_finite(weight, what)
+    return np.ascontiguousarray(weight, np.float32)
 
 
 def check_class_weight(class_weight) -> dict[int, float]:
-    """{class: weight} with int keys and finite float values."""
+    """{class: weight} with int keys and float values that are finite as float32."""
     from . import _checks
 
     if not isinstance(class_weight, dict):
@@ -217,20 +235,23 @@ def check_class_weight(class_weight) -> dict[int, float]:
             "class_weight must be a dict {class number: weight}, "
             f"got {type(class_weight).__name__}"
         )
-    return {
-        _checks.integer("a key of class_weight", key, 0): _checks.number(
-            f"class_weight[{key!r}]", value
-        )
-        for key, value in class_weight.items()
-    }
+    checked = {}
+    for key, value in class_weight.items():
+        number = _checks.number(f"class_weight[{key!r}]", value)
+        if abs(number) > _LARGEST:
+            raise ValueError(
+                f"class_weight[{key!r}] must be within the range of float32, got {value!r}"
+            )
+        checked[_checks.integer("a key of class_weight", key, 0)] = number
+    return checked
 
 
-def weights_of_classes(class_weight: dict[int, float], y: np.ndarray) -> np.ndarray:
+def weights_of_classes(class_weight: dict[int, float], y: np.ndarray, sparse: bool) -> np.ndarray:
     """class_weight for each row of prepared targets: their class number, or the largest entry's.
 
     A class that the dict does not name weighs 1.
     """
-    if y.ndim > 2:
+    if y.ndim > 2 or (sparse and y.ndim == 2 and y.shape[1] > 1):
         raise ValueError(
             f"class_weight takes targets of one class a row, got y of shape {shape_text(y.shape)}"
         )

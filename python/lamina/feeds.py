@@ -149,7 +149,7 @@ class BatchFeed:
         self._left = 0
         self._begun = False
 
-    def peek(self):
+    def peek(self, what: str = "x"):
         """The first batch, unchecked, to learn the shapes from; it is run all the same.
 
         ValueError if there is none.
@@ -157,7 +157,7 @@ class BatchFeed:
         if self._peeked is _END:
             self._peeked = self._next()
         if self._peeked is _END:
-            raise ValueError("x yields no batch")
+            raise ValueError(f"{what} yields no batch")
         return self._peeked
 
     def begin_epoch(self) -> None:

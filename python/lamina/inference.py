@@ -90,12 +90,16 @@ class Inference(Compilable):
                 total = steps
                 x = x[: steps * shown]
             if not hooks.overrides("predict"):
-                return self._predict_array(x, batch_size, verbose, total, hooks)
+                with self._at_work("used to predict"):
+                    return self._predict_array(x, batch_size, verbose, total, hooks)
             batches = (x[i : i + shown] for i in range(0, len(x), shown))
         if hooks.callbacks:
             hooks.set_model(self)
             hooks.set_params({"verbose": verbose, "epochs": 1, "steps": total})
-        progress = Progress(verbose, total)
+        with self._at_work("used to predict"):
+            return self._predict_batches(batches, Progress(verbose, total), steps, hooks)
+
+    def _predict_batches(self, batches, progress, steps, hooks) -> np.ndarray:
         hooks.on_predict_begin()
         outputs: list = []
         for i, batch in enumerate(batches):
@@ -181,8 +185,10 @@ class Inference(Compilable):
         shapes = self._shapes_for(lambda: data.infer_input_shape(data.as_array(x, "x")))
         x, y, weight = feeds.checked_rows(x, y, sample_weight, self, shapes)
         if class_weight is not None:
-            weight = data.weights_of_classes(class_weight, y)
+            weight = data.weights_of_classes(class_weight, y, self._compiled.loss._sparse)
         self._adopt(shapes)
+        if mode == "train":
+            self._check_backward()
         kept = self._take_runner(mode, len(x))
         runner = kept[1]
         runner.start(x, y, weight, None, len(x))
@@ -220,15 +226,16 @@ class Inference(Compilable):
 
     def _test(self, feed, hooks, progress: Progress) -> dict[str, float]:
         run = feeds.Pass(self, "test")
-        hooks.on_test_begin()
-        feed.begin_epoch()
-        done = self._run(run, feed, hooks, "test", progress)
-        if done == 0:
-            raise ValueError("the data to evaluate on yield no batch")
-        logs = self._logs(run)
-        run.close()
-        progress.finish(done, logs)
-        hooks.on_test_end(logs)
+        with self._at_work("evaluated"):
+            hooks.on_test_begin()
+            feed.begin_epoch()
+            done = self._run(run, feed, hooks, "test", progress)
+            if done == 0:
+                raise ValueError("the data to evaluate on yield no batch")
+            logs = self._logs(run)
+            run.close()
+            progress.finish(done, logs)
+            hooks.on_test_end(logs)
         return logs
 
     def _batch_feed(self, source, y, sample_weight, batch_size, steps, goes_on=False):

@@ -60,6 +60,9 @@ class Loss:
             f"loss {self.name!r} cannot train: it does not define backward(y_true, y_pred)"
         )
 
+    def _defines_backward(self) -> bool:
+        return getattr(self.backward, "__func__", None) is not Loss.backward
+
     def __call__(self, y_true, y_pred, sample_weight=None) -> float:
         """sum(sample_weight * forward(y_true, y_pred)) / rows."""
         values = np.asarray(self.forward(np.asarray(y_true), np.asarray(y_pred)), np.float64)
@@ -76,14 +79,16 @@ class Loss:
 
     def _core_loss(self):
         name = self.name
+        alive = _checks.weakly(f"loss {name!r}", self)  # the compiled model keeps it
         if type(self).forward is Loss.forward:
             raise TypeError(f"loss {name!r} must define forward(y_true, y_pred)")
 
         def forward(y_true, y_pred):
-            return rows_of(self.forward(y_true, y_pred), len(y_pred), f"loss {name!r}: forward")
+            values = alive().forward(y_true, y_pred)
+            return rows_of(values, len(y_pred), f"loss {name!r}: forward")
 
         def backward(y_true, y_pred):
-            dy = np.asarray(self.backward(y_true, y_pred))
+            dy = np.asarray(alive().backward(y_true, y_pred))
             if dy.shape != y_pred.shape:
                 raise ValueError(
                     f"loss {name!r}: backward returned an array of shape {dy.shape}, expected "

@@ -66,14 +66,13 @@ class Metric:
     def _core_metric(self, weighted: bool) -> _core.Metric:
         if type(self).forward is Metric.forward:
             raise TypeError(f"metric {self.name!r} must define forward(y_true, y_pred)")
-        return host_metric(self.forward, self.name, weighted)
+        who = f"metric {self.name!r}"
+        alive = _checks.weakly(who, self)  # the compiled model keeps it
 
+        def forward(y_true, y_pred):
+            return losses.rows_of(alive().forward(y_true, y_pred), len(y_pred), who)
 
-def host_metric(function, name, weighted):
-    def forward(y_true, y_pred):
-        return losses.rows_of(function(y_true, y_pred), len(y_pred), f"metric {name!r}")
-
-    return _core.Metric("host", weighted=weighted, forward=forward)
+        return _core.Metric("host", weighted=weighted, forward=forward)
 
 
 class FunctionMetric(Metric):

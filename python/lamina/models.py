@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import weakref
 
+from . import _checks
 from . import layers as _layers
 from ._names import auto_name, check_name, snake_case
 from .layers.base import Layer
@@ -137,8 +138,6 @@ class Sequential(Trainer):
                     "input_shape must be a tuple that begins with None for the batch, "
                     f"got {input_shape!r}"
                 )
-            from . import _checks
-
             shape = _checks.shape("input_shape, after the batch axis,", tuple(input_shape[1:]))
             if self._in_shape is not None and shape != self._in_shape:
                 raise ValueError(
@@ -231,6 +230,7 @@ class Sequential(Trainer):
         if (name is None) == (index is None):
             raise ValueError("get_layer takes a name or an index")
         if index is not None:
+            index = _checks.integer("index", index)
             if not -len(self._layers) <= index < len(self._layers):
                 raise ValueError(f"there is no layer {index}, the model has {len(self._layers)}")
             return self._layers[index]
@@ -277,14 +277,48 @@ class Sequential(Trainer):
     @classmethod
     def from_config(cls, config: dict, custom_objects: dict | None = None) -> Sequential:
         """The model of a get_config(). custom_objects: {class name: class} of your own layers."""
-        model = cls(trainable=config.get("trainable", True), name=config.get("name"))
-        for item in config["layers"]:
-            layer = _layers.by_class_name(item["class_name"], custom_objects)
-            model.add(layer.from_config(item["config"]))
-        shape = config.get("build_input_shape")
-        if shape is not None and not model.built and model._layers:
-            model.build(tuple(shape))
-        return model
+        names = [item["class_name"] for item in config["layers"]]
+        classes = [_layers.by_class_name(name, custom_objects) for name in names]
+        return _made(cls, config, classes)
+
+    # ---- copies ---------------------------------------------------------------------------------
+
+    def __reduce__(self):
+        """copy.deepcopy and pickle: the same layers by their get_config(), the weights, what was
+        given to compile and the optimizer's state. Classes of your own must be importable to be
+        unpickled; TypeError for a model that is not built and yet has layers with weights.
+        """
+        if not self.built and any(layer._weights for layer in self._layers):
+            raise TypeError(
+                f"model '{self.name}' has layers with weights, but is not built yet: build() it "
+                "before it is copied or pickled"
+            )
+        first = [self._input] if self._input is not None else []
+        classes = [type(layer) for layer in [*first, *self._layers]]
+        state: dict = {"weights": self.get_weights()}
+        if self._compiled is not None:
+            state["compile"] = self._compiled.arguments()
+            if self.built and self.optimizer._network is self._realise():
+                state["iterations"] = self.optimizer.iterations
+                state["slots"] = {name: slot.copy() for name, slot in self.optimizer.state.items()}
+        return _made, (type(self), self.get_config(), classes), state
+
+    def __setstate__(self, state: dict) -> None:
+        if self.built:
+            self.set_weights(state["weights"])
+        if "compile" in state:
+            self.compile(**state["compile"])
+        if "slots" in state:
+            self.optimizer._build(self, self._network)
+            self.optimizer._core.iterations = state["iterations"]
+            for name, slot in self.optimizer.state.items():
+                slot[...] = state["slots"][name]
+
+    def __copy__(self):
+        raise TypeError(
+            f"model '{self.name}' cannot share its layers with a copy; use copy.deepcopy(model), "
+            "or Sequential.from_config(model.get_config()) for one with new weights"
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
@@ -350,6 +384,17 @@ class Sequential(Trainer):
         from .saving import load_weights
 
         load_weights(self, filepath)
+
+
+def _made(cls, config: dict, classes) -> Sequential:
+    """The model of a get_config(), its layers of these classes."""
+    model = cls(trainable=config.get("trainable", True), name=config.get("name"))
+    for layer_class, item in zip(classes, config["layers"], strict=True):
+        model.add(layer_class.from_config(item["config"]))
+    shape = config.get("build_input_shape")
+    if shape is not None and not model.built and model._layers:
+        model.build(tuple(shape))
+    return model
 
 
 __all__ = ["Sequential"]

@@ -12,6 +12,9 @@ import numpy as np
 
 from . import _checks, _core
 
+# Adam divides by sqrt(v) + epsilon, and v may be 0: epsilon must not round to 0 in float32.
+_TINY = float(np.finfo(np.float32).tiny)
+
 
 class Optimizer:
     """Base of SGD and Adam; there are no optimizers in Python."""
@@ -59,6 +62,10 @@ class Optimizer:
     def from_config(cls, config: dict):
         return cls(**config)
 
+    def __reduce__(self):
+        # A copy has the same arguments and belongs to no model.
+        return _made, (type(self), self.get_config())
+
     def _check_owner(self, model) -> None:
         owner = self._model() if self._model is not None else None
         if owner is not None and owner is not model:
@@ -73,6 +80,10 @@ class Optimizer:
         if self._network is not network:
             self._core.build(network)
             self._network = network
+
+
+def _made(cls, config) -> Optimizer:
+    return cls.from_config(config)
 
 
 def _learning_rate(who, value) -> float:
@@ -122,7 +133,7 @@ class Adam(Optimizer):
             name,
             beta_1=_beta("beta_1", beta_1),
             beta_2=_beta("beta_2", beta_2),
-            epsilon=_checks.number("Adam: epsilon", epsilon, 0.0),
+            epsilon=_checks.number("Adam: epsilon", epsilon, _TINY),
         )
 
     @property

@@ -20,6 +20,7 @@ import os
 
 import numpy as np
 
+from . import data
 from ._names import snake_case
 
 _MAX_HEADER = 100_000_000  # bytes; the limit of the layout's own reader
@@ -29,16 +30,20 @@ _DTYPES = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "F16": np.dtype("<f2"
 
 def tensor_names(model) -> dict:
     """{tensor name: Weight}, in the order of the layers."""
-    seen: dict[str, int] = {}
-    names = {}
+    taken = set()
+    names: dict = {}
     for layer in model.layers:
         if not layer.weights:
             continue
-        prefix = snake_case(type(layer).__name__)
-        count = seen.get(prefix, 0)
-        seen[prefix] = count + 1
-        prefix = f"{prefix}_{count}" if count else prefix
+        base = prefix = snake_case(type(layer).__name__)
+        count = 0
+        while prefix in taken:
+            count += 1
+            prefix = f"{base}_{count}"
+        taken.add(prefix)
         for weight in layer.weights:
+            if f"{prefix}/{weight.name}" in names:
+                raise ValueError(f"{layer._label} has two weights named '{weight.name}'")
             names[f"{prefix}/{weight.name}"] = weight
     return names
 
@@ -133,7 +138,12 @@ def load_weights(model, filepath) -> None:
                     f"{path!r} does not fit model '{model.name}': tensor '{name}' has shape "
                     f"{entries[name][1]}, the model's weight {weight.shape}"
                 )
-        arrays = {name: _read(file, start, entries[name], path, name) for name in wanted}
+        arrays = {
+            name: data.to_float32(
+                _read(file, start, entries[name], path, name), f"{path!r}: tensor {name!r}"
+            )
+            for name in wanted
+        }
     for name, weight in wanted.items():
         weight.assign(arrays[name])
 
@@ -192,7 +202,7 @@ def _entry(name, value, refuse):
     if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
         raise refuse(f"tensor {name!r} must have dtype, shape and data_offsets, got {value!r:.200}")
     dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
-    if dtype not in _DTYPES and dtype != "BF16":
+    if not isinstance(dtype, str) or (dtype not in _DTYPES and dtype != "BF16"):
         raise refuse(f"tensor {name!r} has dtype {dtype!r}, not one of F32, F64, F16, BF16")
     if not _sizes(shape) or len(shape) > _MAX_RANK:
         raise refuse(f"tensor {name!r} has shape {shape!r:.200}")

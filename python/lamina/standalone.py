@@ -19,18 +19,25 @@ def call_layer(layer, x, training) -> np.ndarray:
     x = data.as_rows(data.as_array(x, f"input of {layer._label}"))
     if x.ndim == 0:
         raise ValueError(f"{layer._label} needs an array with a batch axis, got a number")
+    model = layer._model()
+    if model is not None and not model.built:
+        raise ValueError(
+            f"{layer._label} belongs to model '{model.name}', which is not built yet: build() the "
+            "model before one of its layers is called alone"
+        )
     shape = x.shape[1:]
     network = layer.__dict__.get("_alone")
     if network is None or network.input_shape != shape:
         layer._realise()
         layer._built_for(shape)
         network = make_network([layer], shape)
-        if layer._model() is None:
+        if model is None:
             bind_weights([layer], network)
         layer.__dict__["_alone"] = network
     for view, weight in zip(network.weights, layer._weights, strict=True):
         if weight._array is not view:
             view[...] = weight._array
+    network.set_trainable(0, layer.trainable)
     seed = _random.next_seed() if training else 0
     out = np.empty((len(x), *network.output_shape), np.float32)
     runner = _core.Runner(network, "predict", max(1, min(len(x), 32)), seed=seed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import _checks, data, feeds
-from .callbacks import CallbackList, History
+from .callbacks import CallbackList, History, LambdaCallback
 from .inference import Inference
 from .progress import Progress
 
@@ -43,7 +43,8 @@ class Trainer(Inference):
         """Train the model; returns the History of the losses and metrics.
 
         x: rows (n, *input_shape) of any real type, not copied; or an iterable of batches (x, y) or
-        (x, y, sample_weight), and then y, batch_size, weights and validation_split are not given.
+        (x, y, sample_weight), and then y, batch_size, weights and validation_split are not given;
+        its on_epoch_end(), if it has one, is called after every epoch.
         y: targets; class numbers (n,) for a sparse loss, else (n, *output_shape).
         batch_size: 32 by default; the last batch may be smaller.
         epochs: number of the last epoch, so that initial_epoch resumes.
@@ -58,7 +59,7 @@ class Trainer(Inference):
         KeyboardInterrupt leaves a model that can be used and trained on.
         """
         compiled = self._require_loss("fit")
-        self._check_idle("call fit")
+        self._check_idle("call fit", harmless=("evaluated", "used to predict"))
         verbose = _checks.verbose(verbose)
         epochs = _checks.integer("epochs", epochs, 0)
         initial_epoch = _checks.integer("initial_epoch", initial_epoch, 0)
@@ -88,7 +89,8 @@ class Trainer(Inference):
             rows = feeds.checked_rows(x, y, sample_weight, self, shapes)
             rows, held_back = _split(rows, split)
             if class_weight is not None:
-                rows = (*rows[:2], data.weights_of_classes(class_weight, rows[1]))
+                weight = data.weights_of_classes(class_weight, rows[1], compiled.loss._sparse)
+                rows = (*rows[:2], weight)
             feed = feeds.ArrayFeed(*rows, size, bool(shuffle), steps, goes_on=True)
         if validation_batch_size is None and feed.batch_size is not None:
             validation_batch_size = feed.batch_size
@@ -99,18 +101,18 @@ class Trainer(Inference):
         history = History()
         hooks = CallbackList(callbacks)
         hooks.append(history)
+        if hasattr(x, "on_epoch_end"):
+            hooks.append(LambdaCallback(on_epoch_end=lambda epoch, logs: x.on_epoch_end()))
 
         # From here on the model changes.
         self._adopt(shapes)
+        self._check_backward()
         self.stop_training = False
         self.history = history
         hooks.set_model(self)
         hooks.set_params(params)
-        self._fitting += 1
-        try:
+        with self._at_work("trained"):
             self._train(feed, validation, hooks, range(initial_epoch, epochs), due, verbose)
-        finally:
-            self._fitting -= 1
         return history
 
     def _train(self, feed, validation, hooks, epochs, validation_due, verbose) -> None:
@@ -168,7 +170,9 @@ class Trainer(Inference):
         def check(batch):
             return feeds.checked_rows(*feeds.split_batch(batch, "validation_data"), self, shapes)
 
-        return feeds.BatchFeed(validation, check, steps)
+        feed = feeds.BatchFeed(validation, check, steps)
+        check(feed.peek("validation_data"))
+        return feed
 
     def train_on_batch(
         self, x, y=None, sample_weight=None, class_weight: dict | None = None, return_dict=False

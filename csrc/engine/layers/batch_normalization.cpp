@@ -62,23 +62,18 @@ class BatchNormalization final : public Layer {
     const Vectors v{program.buffer(0, Vectors::kForward * cols), cols};
     place.saved.push_back(v.id);
     const bool frozen = place.frozen;
+    const float momentum = momentum_;
     const auto uses_batch = [=](const Run& run) { return run.training && !frozen; };
     if (!frozen && program.mode() != Mode::test) add_statistics(program, place, v);
 
-    const float momentum = momentum_;
     program.add({.what = name() + " factors",
                  .uses = {v.id},
                  .tiles = [](const Run&) { return int64_t{1}; },
                  .body =
                      [=](const Run& run, int64_t, float*) {
-                       float* moving_mean = run.parameters + at.moving_mean;
-                       float* moving_variance = run.parameters + at.moving_variance;
-                       if (uses_batch(run)) {
-                         norm.update_moving(moving_mean, v.mean(run), momentum);
-                         norm.update_moving(moving_variance, v.variance(run), momentum);
-                       } else {
-                         std::copy_n(moving_mean, cols, v.mean(run));
-                         std::copy_n(moving_variance, cols, v.variance(run));
+                       if (!uses_batch(run)) {
+                         std::copy_n(run.parameters + at.moving_mean, cols, v.mean(run));
+                         std::copy_n(run.parameters + at.moving_variance, cols, v.variance(run));
                        }
                        norm.scales(v.rstd(run), v.scale(run), at.gamma_in(run), v.variance(run));
                        if (at.beta < 0) {
@@ -95,6 +90,15 @@ class BatchNormalization final : public Layer {
                        norm.apply(*run.kernels, run.buffer(y), run.buffer(x), v.mean(run),
                                   v.scale(run), v.shift(run), run.rows * per_row, tile);
                      }});
+    program.add_commit(
+        {.what = name() + " moving statistics",
+         .uses = {v.id},
+         .tiles = [=](const Run& run) { return int64_t{uses_batch(run)}; },
+         .body =
+             [=](const Run& run, int64_t, float*) {
+               norm.update_moving(run.parameters + at.moving_mean, v.mean(run), momentum);
+               norm.update_moving(run.parameters + at.moving_variance, v.variance(run), momentum);
+             }});
   }
 
   void backward(Program& program, Place& place) const override {

@@ -173,6 +173,7 @@ class Host final : public Layer {
                  .tiles = [](const Run&) -> int64_t { return 1; },
                  .body =
                      [=, this](const Run& run, int64_t, float*) {
+                       const FloatScope caller(run.caller);
                        host_.forward(run.buffer(y), run.buffer(x), place, run.rows, run);
                      }});
   }
@@ -184,6 +185,7 @@ class Host final : public Layer {
                  .tiles = [](const Run&) -> int64_t { return 1; },
                  .body =
                      [=, this](const Run& run, int64_t, float*) {
+                       const FloatScope caller(run.caller);
                        host_.backward(dx == kNoBuffer ? nullptr : run.buffer(dx), run.buffer(dy),
                                       run.buffer(x), place, run.rows, run);
                      }});

@@ -35,8 +35,8 @@ class Layer:
     - `forward(x, training)`, which returns y, float32, with as many rows as x;
     - `backward(dy, x)`, which returns dx, or (dx, {weight name: gradient}) with the gradient of
       every trainable weight. x is what forward got, for the same batch. It is called where there
-      are weights to train, in this layer or below. A layer without it can predict and evaluate,
-      but not be trained.
+      are weights to train, in this layer or below. A layer without it can predict and evaluate;
+      training is refused where its gradient is needed.
 
     x and dy are read-only views that are valid during the call only: keep a copy, not the array.
     A weight's current value is `self.<attribute>.value`, where the attribute is what add_weight
@@ -216,6 +216,18 @@ class Layer:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
+    def __getstate__(self) -> dict:
+        # Weights are views of a model's buffer, and attributes that build() made refer to them.
+        if self._weights:
+            raise TypeError(
+                f"{self._label} has weights and cannot be copied or pickled alone; make a new "
+                f"layer with {type(self).__name__}.from_config(layer.get_config()), or copy the "
+                "model with copy.deepcopy"
+            )
+        state = {**self.__dict__, "_weights": [], "_owner": None}
+        state.pop("_alone", None)
+        return state
+
     def __getattr__(self, name: str):
         # Only for names that are nowhere else: weights such as `kernel`; and for properties that
         # raised AttributeError, to raise it again.
@@ -261,6 +273,10 @@ class Layer:
     def _is_host(self) -> bool:
         return type(self)._core_layer is Layer._core_layer
 
+    def _defines_backward(self) -> bool:
+        own = getattr(self.backward, "__func__", None) is not Layer.backward
+        return own or not self._is_host()
+
     def _core_layer(self, input_shape: tuple[int, ...]) -> _core.Layer:
         """This layer's computation in the core, a new one at every call."""
         from .custom import host_layer
@@ -280,15 +296,17 @@ class Layer:
         if self._is_host() and not self._host_built:
             try:
                 self.build((None, *input_shape))
+                core = self._core_layer(input_shape)
             except BaseException:
                 self._weights.clear()
                 raise
             self._host_built = True
+            return core
         return self._core_layer(input_shape)
 
     def _built_for(self, input_shape: tuple[int, ...]) -> None:
         """ValueError if the layer has weights that were made for another input."""
-        if self._weights and self._input_shape != input_shape:
+        if self._weights and self._input_shape not in (None, input_shape):
             raise ValueError(
                 f"{self._label} was built for inputs of shape {(None, *self._input_shape)} and "
                 f"cannot take {(None, *input_shape)}; make a new layer with "

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import weakref
-
 import numpy as np
 
-from .. import _core
+from .. import _checks, _core
 
 
 def host_layer(layer, input_shape) -> _core.Layer:
@@ -21,16 +19,8 @@ def host_layer(layer, input_shape) -> _core.Layer:
     label = layer._label
     output = output_shape(layer, input_shape)
     names = [weight.name for weight in layer._weights]
-    parameters = [(weight.name, weight.shape) for weight in layer._weights]
-    # The core's objects are invisible to Python's garbage collector: a strong reference from them
-    # to the layer, whose weights are views that keep the network, would be a cycle for ever.
-    reference = weakref.ref(layer)
-
-    def alive():
-        found = reference()
-        if found is None:
-            raise RuntimeError(f"{label} is gone: keep the model while it is used")
-        return found
+    parameters = [(weight.name, weight.shape, weight._trainable) for weight in layer._weights]
+    alive = _checks.weakly(label, layer)
 
     def shape_of_output(shape):
         return output_shape(alive(), tuple(shape))
@@ -57,19 +47,19 @@ def host_layer(layer, input_shape) -> _core.Layer:
 
 
 def _gradient(label, weight, gradients):
-    if weight.name in gradients:
-        found = gradients[weight.name]
-        return _checked(label, f"backward (gradient of '{weight.name}')", found, weight.shape)
-    if weight._trainable:
+    if not weight._trainable:
+        return None
+    if weight.name not in gradients:
         raise ValueError(f"{label}: backward returned no gradient of weight '{weight.name}'")
-    return np.zeros(weight.shape, np.float32)
+    found = gradients[weight.name]
+    return _checked(label, f"backward (gradient of '{weight.name}')", found, weight.shape)
 
 
 def output_shape(layer, input_shape):
     shape = layer.compute_output_shape((None, *input_shape))
     if not isinstance(shape, (tuple, list)) or not shape:
         raise TypeError(f"{layer._label}: compute_output_shape must return a tuple, got {shape!r}")
-    return tuple(int(size) for size in shape[1:])
+    return _checks.shape(f"{layer._label}: compute_output_shape, after the batch axis,", shape[1:])
 
 
 def _checked(label, function, value, shape):

@@ -6,6 +6,8 @@ import weakref
 
 import numpy as np
 
+from .. import data
+
 
 class Weight:
     """One named float32 array of a layer: `kernel`, `bias`, ...
@@ -41,7 +43,7 @@ class Weight:
             raise TypeError(f"weight '{self.path}' takes real numbers, got type {value.dtype}")
         if value.shape != self.shape:
             raise ValueError(f"weight '{self.path}' has shape {self.shape}, got {value.shape}")
-        return value
+        return data.to_float32(value, f"weight '{self.path}'")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -77,6 +79,6 @@ def assign_all(own: list[Weight], values, who: str) -> None:
         raise ValueError(f"{who} has {len(own)} weights, got {len(values)} arrays")
     checked = [weight._checked(value) for weight, value in zip(own, values, strict=True)]
     # A value may be a view of another weight (swapping two): copy before the first is written.
-    checked = [np.array(value, np.float32) for value in checked]
+    checked = [value.copy() for value in checked]
     for weight, value in zip(own, checked, strict=True):
         weight._array[...] = value

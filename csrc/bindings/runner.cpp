@@ -1,12 +1,14 @@
-// Network, Loss, Metric, Optimizer and Runner: the engine as Python drives it.
+// Runner: a trainer, the arrays of its pass, and the functions of Python's that it calls.
 #include <pybind11/functional.h>
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 
 #include "bindings/bindings.h"
+#include "bindings/objectives.h"
 #include "bindings/views.h"
 #include "engine/trainer.h"
 
@@ -83,17 +85,6 @@ HostRows host_rows(py::function f, const char* what, bool like_output, Shape* ou
   };
 }
 
-// The functions of a host loss or metric, as Python gave them; bound to an output shape when a
-// runner is made.
-struct PyLoss {
-  Loss loss;
-  py::object forward, backward;
-};
-struct PyMetric {
-  Metric metric;
-  py::object forward;
-};
-
 class Runner {
  public:
   Runner(std::shared_ptr<Network> network, const std::string& mode, int64_t batch_size,
@@ -134,65 +125,37 @@ class Runner {
                                          std::move(list), std::move(optimizer), seed);
   }
 
+  // Everything is checked in locals before the pass and the arrays that it points into are
+  // replaced together.
   void start(const py::array& x, const py::object& y, const py::object& weights,
              const py::object& order, int64_t batch_size) {
+    const Busy busy(busy_);
     Pass pass;
     pass.x = source_of(x, network_->input(), "x");
-    const int64_t n = x.shape(0);
-    pass.count = n;
-    if (trainer_->mode() != Mode::predict) {
-      const auto targets = y.cast<py::array>();
-      Shape row = *output_;
-      if (trainer_->sparse_targets() && !row.empty()) row.pop_back();
-      pass.y = source_of(targets, row, "y");
-      if (trainer_->sparse_targets() && pass.y.dtype != DType::int32) {
-        throw py::type_error("y must be int32 where the loss is sparse");
-      }
-      if (targets.shape(0) != n) {
-        throw py::value_error("x and y differ in length: " + std::to_string(n) + " and " +
-                              std::to_string(targets.shape(0)));
-      }
-    }
-    if (!weights.is_none()) {
-      const auto array = weights.cast<py::array_t<float>>();
-      if (array.ndim() != 1 || array.shape(0) != n || array.strides(0) != sizeof(float)) {
-        throw py::value_error("sample_weight must be a contiguous array of shape (" +
-                              std::to_string(n) + ",), got " + shape_text(array));
-      }
-      pass.weights = array.data();
-    }
-    if (!order.is_none()) {
-      const auto array = order.cast<py::array_t<int64_t>>();
-      if (array.ndim() != 1 || (array.size() > 1 && array.strides(0) != sizeof(int64_t))) {
-        throw py::value_error("order must be a contiguous vector");
-      }
-      for (int64_t i = 0; i < array.size(); ++i) {
-        if (array.data()[i] < 0 || array.data()[i] >= n) {
-          throw py::index_error("order[" + std::to_string(i) + "] is outside the " +
-                                std::to_string(n) + " rows of x");
-        }
-      }
-      pass.order = array.data();
-      pass.count = array.size();
-      held_ = py::make_tuple(x, y, weights, array);
-    } else {
-      held_ = py::make_tuple(x, y, weights);
-    }
+    pass.count = x.shape(0);
+    py::list held;
+    held.append(x);
+    if (trainer_->mode() != Mode::predict) held.append(add_targets(pass, y));
+    if (!weights.is_none()) held.append(add_weights(pass, weights));
+    if (!order.is_none()) held.append(add_order(pass, order));
     if (batch_size < 1 || batch_size > trainer_->capacity()) {
       throw py::value_error("batch_size must lie in [1, " + std::to_string(trainer_->capacity()) +
                             "], got " + std::to_string(batch_size));
     }
     pass.batch = batch_size;
     trainer_->start(pass);
+    held_ = held;
   }
 
   int64_t run(int64_t batches, double seconds) {
     if (trainer_->mode() == Mode::predict) throw py::value_error("this runner only predicts");
+    const Busy busy(busy_);
     return go(batches, seconds);
   }
 
   void predict(const py::array& x, py::array_t<float> out, bool training) {
     if (trainer_->mode() != Mode::predict) throw py::value_error("this runner does not predict");
+    const Busy busy(busy_);
     Pass pass;
     pass.x = source_of(x, network_->input(), "x");
     pass.count = x.shape(0);
@@ -213,6 +176,64 @@ class Runner {
   Trainer& trainer() { return *trainer_; }
 
  private:
+  // A runner works for one caller at a time: another thread, or a callback of the same pass, must
+  // not move its buffers under it.
+  class Busy {
+   public:
+    explicit Busy(std::atomic<bool>& flag) : flag_(flag) {
+      if (flag_.exchange(true)) {
+        throw std::runtime_error("this runner is at work; wait for it or make another");
+      }
+    }
+    ~Busy() { flag_.store(false); }
+    Busy(const Busy&) = delete;
+    Busy& operator=(const Busy&) = delete;
+
+   private:
+    std::atomic<bool>& flag_;
+  };
+
+  // Each sets its part of the pass and returns the array that must stay alive with it.
+  py::array add_targets(Pass& pass, const py::object& y) const {
+    if (!py::isinstance<py::array>(y)) throw py::type_error("y must be an array");
+    auto targets = py::reinterpret_borrow<py::array>(y);
+    Shape row = *output_;
+    if (trainer_->sparse_targets() && !row.empty()) row.pop_back();
+    pass.y = source_of(targets, row, "y");
+    if (trainer_->sparse_targets() && pass.y.dtype != DType::int32) {
+      throw py::type_error("y must be int32 where the loss is sparse");
+    }
+    if (targets.shape(0) != pass.count) {
+      throw py::value_error("x and y differ in length: " + std::to_string(pass.count) + " and " +
+                            std::to_string(targets.shape(0)));
+    }
+    return targets;
+  }
+
+  static py::array add_weights(Pass& pass, const py::object& weights) {
+    auto array = weights.cast<FloatArray>();
+    if (!has_shape(array, {pass.count})) {
+      throw py::value_error("sample_weight must have shape (" + std::to_string(pass.count) +
+                            ",), got " + shape_text(array));
+    }
+    pass.weights = array.data();
+    return array;
+  }
+
+  static py::array add_order(Pass& pass, const py::object& order) {
+    auto array = order.cast<py::array_t<int64_t, py::array::c_style | py::array::forcecast>>();
+    if (array.ndim() != 1) throw py::value_error("order must be a vector");
+    for (int64_t i = 0; i < array.size(); ++i) {
+      if (array.data()[i] < 0 || array.data()[i] >= pass.count) {
+        throw py::index_error("order[" + std::to_string(i) + "] is outside the " +
+                              std::to_string(pass.count) + " rows of x");
+      }
+    }
+    pass.order = array.data();
+    pass.count = array.size();
+    return array;
+  }
+
   int64_t go(int64_t batches, double seconds) {
     const py::gil_scoped_release nogil;
     return trainer_->run(batches, seconds, [] {
@@ -225,140 +246,12 @@ class Runner {
   std::unique_ptr<Shape> output_;  // at a fixed address: host functions look at it
   std::unique_ptr<Trainer> trainer_;
   py::object held_;  // the arrays of the pass
+  std::atomic<bool> busy_{false};
 };
-
-MetricKind metric_kind(const std::string& name, Loss& loss) {
-  if (name == "sparse_categorical_accuracy") return MetricKind::sparse_categorical_accuracy;
-  if (name == "categorical_accuracy") return MetricKind::categorical_accuracy;
-  if (name == "binary_accuracy") return MetricKind::binary_accuracy;
-  if (name == "host") return MetricKind::host;
-  loss.kind = Loss::parse(name);
-  return MetricKind::loss;
-}
-
-void bind_network(py::module_& m) {
-  py::class_<Param>(m, "Param")
-      .def_readonly("layer", &Param::layer)
-      .def_readonly("name", &Param::name)
-      .def_property_readonly("shape", [](const Param& p) { return py::tuple(py::cast(p.shape)); })
-      .def_readonly("trainable", &Param::trainable);
-
-  const auto views = [](py::object self, bool gradients) {
-    auto& network = self.cast<Network&>();
-    float* base = gradients ? network.gradients() : network.parameters();
-    py::list list;
-    for (const Param& p : network.params()) {
-      list.append(view(base + p.offset, p.shape, self, !gradients));
-    }
-    return list;
-  };
-  py::class_<Network, std::shared_ptr<Network>>(m, "Network")
-      .def(py::init([](Shape input, const std::vector<std::shared_ptr<Layer>>& layers) {
-             return std::make_shared<Network>(std::move(input),
-                                              std::vector<LayerPtr>(layers.begin(), layers.end()));
-           }),
-           py::arg("input_shape"), py::arg("layers"))
-      .def_property_readonly("input_shape",
-                             [](const Network& n) { return py::tuple(py::cast(n.input())); })
-      .def_property_readonly("output_shape",
-                             [](const Network& n) { return py::tuple(py::cast(n.output())); })
-      .def_property_readonly("output_shapes",
-                             [](const Network& n) {
-                               py::list list;
-                               for (const Shape& s : n.outputs())
-                                 list.append(py::tuple(py::cast(s)));
-                               return list;
-                             })
-      .def_property_readonly("params", [](const Network& n) { return n.params(); })
-      .def_property_readonly("weights", [=](py::object self) { return views(self, false); })
-      .def_property_readonly("gradients", [=](py::object self) { return views(self, true); })
-      .def_property_readonly("flat",
-                             [](py::object self) {
-                               auto& n = self.cast<Network&>();
-                               return view(n.parameters(), {n.size()}, self);
-                             })
-      .def(
-          "set_trainable",
-          [](Network& n, int layer, bool trainable) {
-            if (layer < 0 || layer >= static_cast<int>(n.layers().size())) {
-              throw py::index_error("no layer " + std::to_string(layer));
-            }
-            n.set_trainable(layer, trainable);
-          },
-          py::arg("layer"), py::arg("trainable"));
-}
-
-void bind_objectives(py::module_& m) {
-  py::class_<PyLoss>(m, "Loss").def(
-      py::init([](const std::string& kind, bool from_logits, float label_smoothing) {
-        return PyLoss{Loss{Loss::parse(kind), from_logits, label_smoothing, nullptr, nullptr},
-                      py::none(), py::none()};
-      }),
-      py::arg("kind"), py::arg("from_logits") = false, py::arg("label_smoothing") = 0.0f);
-  m.def(
-      "host_loss",
-      [](py::function forward, py::function backward) {
-        Loss loss;
-        loss.kind = LossKind::host;
-        return PyLoss{loss, forward, backward};
-      },
-      py::arg("forward"), py::arg("backward"));
-  py::class_<PyMetric>(m, "Metric")
-      .def(py::init([](const std::string& kind, bool weighted, float threshold, bool from_logits,
-                       float label_smoothing, py::object forward) {
-             PyMetric metric{{}, forward};
-             metric.metric.kind = metric_kind(kind, metric.metric.loss);
-             metric.metric.loss.from_logits = from_logits;
-             metric.metric.loss.label_smoothing = label_smoothing;
-             metric.metric.weighted = weighted;
-             metric.metric.threshold = threshold;
-             if (metric.metric.kind == MetricKind::host && forward.is_none()) {
-               throw py::value_error("a host metric needs forward");
-             }
-             return metric;
-           }),
-           py::arg("kind"), py::arg("weighted") = false, py::arg("threshold") = 0.5f,
-           py::arg("from_logits") = false, py::arg("label_smoothing") = 0.0f,
-           py::arg("forward") = py::none());
-  py::class_<Optimizer, std::shared_ptr<Optimizer>>(m, "Optimizer")
-      .def(py::init([](const std::string& kind, float learning_rate, float momentum, bool nesterov,
-                       double beta_1, double beta_2, float epsilon) {
-             auto optimizer = std::make_shared<Optimizer>();
-             if (kind != "sgd" && kind != "adam") {
-               throw py::value_error("unknown optimizer '" + kind + "'; there are sgd, adam");
-             }
-             optimizer->kind = kind == "adam" ? Optimizer::Kind::adam : Optimizer::Kind::sgd;
-             optimizer->learning_rate = learning_rate;
-             optimizer->momentum = momentum;
-             optimizer->nesterov = nesterov;
-             optimizer->beta_1 = beta_1;
-             optimizer->beta_2 = beta_2;
-             optimizer->epsilon = epsilon;
-             return optimizer;
-           }),
-           py::arg("kind"), py::arg("learning_rate"), py::arg("momentum") = 0.0f,
-           py::arg("nesterov") = false, py::arg("beta_1") = 0.9, py::arg("beta_2") = 0.999,
-           py::arg("epsilon") = 1e-7f)
-      .def_readwrite("learning_rate", &Optimizer::learning_rate)
-      .def_readwrite("iterations", &Optimizer::iterations)
-      .def("build", &Optimizer::build, py::arg("network"))
-      .def_property_readonly("slots", [](py::object self) {
-        auto& optimizer = self.cast<Optimizer&>();
-        const bool adam = optimizer.kind == Optimizer::Kind::adam;
-        py::dict slots;
-        for (size_t i = 0; i < optimizer.slots.size(); ++i) {
-          auto& slot = optimizer.slots[i];
-          slots[adam ? (i == 0 ? "m" : "v") : "momentum"] = view(slot.data(), {slot.size()}, self);
-        }
-        return slots;
-      });
-}
 
 }  // namespace
 
-void bind_engine(py::module_& m) {
-  bind_network(m);
-  bind_objectives(m);
+void bind_runner(py::module_& m) {
   py::class_<Runner>(m, "Runner")
       .def(py::init<std::shared_ptr<Network>, const std::string&, int64_t, const PyLoss*,
                     const std::vector<const PyMetric*>&, std::shared_ptr<Optimizer>, uint64_t>(),
