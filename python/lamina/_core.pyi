@@ -57,9 +57,9 @@ def host_layer(
     backward: Callable[[F32, F32, list[F32]], tuple[F32, Sequence[F32]]],
     parameters: Sequence[tuple[str, tuple[int, ...], bool]],
 ) -> Layer:
-    """A layer in NumPy; parameters are (name, shape, trainable). forward(x, weights, training) -> y;
-    backward(dy, x, weights) -> (dx, [dw, ...]), dw of one that is not trainable unused. Arrays are views that are valid during the call only; x and weights are
-    read-only."""
+    """A layer in NumPy; parameters are (name, shape, trainable). forward(x, weights, training) ->
+    y; backward(dy, x, weights) -> (dx, [dw, ...]), the dw of one that is not trainable unused.
+    Arrays are views that are valid during the call only; x and weights are read-only."""
 
 class Param:
     layer: int  # index among the network's layers
