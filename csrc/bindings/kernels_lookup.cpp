@@ -2,36 +2,13 @@
 #include <optional>
 
 #include "bindings/arrays.h"
+#include "bindings/dtypes.h"
 #include "bindings/kernels.h"
 #include "cpu/dispatch.h"
 #include "ops/embedding.h"
 
 namespace lamina::bindings {
 namespace {
-
-std::optional<DType> dtype_of(const py::array& array) {
-  const char kind = array.dtype().kind();
-  const int64_t bytes = array.itemsize();
-  switch (kind) {
-    case 'b':
-      return DType::boolean;
-    case 'f':
-      if (bytes == 2) return DType::float16;
-      if (bytes == 4) return DType::float32;
-      if (bytes == 8) return DType::float64;
-      return std::nullopt;
-    case 'u':
-    case 'i': {
-      const bool plain = kind == 'u';
-      if (bytes == 1) return plain ? DType::uint8 : DType::int8;
-      if (bytes == 2) return plain ? DType::uint16 : DType::int16;
-      if (bytes == 4) return plain ? DType::uint32 : DType::int32;
-      return plain ? DType::uint64 : DType::int64;
-    }
-    default:
-      return std::nullopt;
-  }
-}
 
 // Every axis but the first lies dense in memory.
 bool rows_are_dense(const py::array& array) {

@@ -39,13 +39,6 @@ LayerPtr make_host_layer(std::string name, py::function output_shape, py::functi
     host.params.push_back({param_name, shape, trainable});
   }
   const auto specs = host.params;
-  // The functions hold Python objects: they are freed under the GIL.
-  const auto shared = [](py::function f) {
-    return std::shared_ptr<py::function>(new py::function(std::move(f)), [](py::function* p) {
-      const py::gil_scoped_acquire gil;
-      delete p;
-    });
-  };
   const auto weights_of = [specs](const Place& place, const Run& run) {
     py::list weights;
     for (size_t i = 0; i < specs.size(); ++i) {
@@ -53,20 +46,20 @@ LayerPtr make_host_layer(std::string name, py::function output_shape, py::functi
     }
     return weights;
   };
-  host.output_shape = [f = shared(std::move(output_shape))](const Shape& input) {
+  host.output_shape = [f = shared_function(std::move(output_shape))](const Shape& input) {
     const py::gil_scoped_acquire gil;
     return (*f)(py::tuple(py::cast(input))).cast<Shape>();
   };
-  host.forward = [=, f = shared(std::move(forward))](float* y, const float* x, const Place& place,
-                                                     int64_t rows, const Run& run) {
+  host.forward = [=, f = shared_function(std::move(forward))](
+                     float* y, const float* x, const Place& place, int64_t rows, const Run& run) {
     const py::gil_scoped_acquire gil;
     const py::object result =
         (*f)(borrowed_view(x, batched(rows, place.input)), weights_of(place, run), run.training);
     copy_result(y, result, batched(rows, place.output), name + ": forward()");
   };
-  host.backward = [=, f = shared(std::move(backward))](float* dx, const float* dy, const float* x,
-                                                       const Place& place, int64_t rows,
-                                                       const Run& run) {
+  host.backward = [=, f = shared_function(std::move(backward))](float* dx, const float* dy,
+                                                                const float* x, const Place& place,
+                                                                int64_t rows, const Run& run) {
     const py::gil_scoped_acquire gil;
     const py::tuple result =
         (*f)(borrowed_view(dy, batched(rows, place.output)),

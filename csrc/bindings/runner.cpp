@@ -8,6 +8,7 @@
 #include <string>
 
 #include "bindings/bindings.h"
+#include "bindings/dtypes.h"
 #include "bindings/objectives.h"
 #include "bindings/views.h"
 #include "engine/trainer.h"
@@ -18,29 +19,6 @@ namespace lamina::bindings {
 namespace {
 
 using namespace engine;  // NOLINT
-
-DType dtype_of(const py::array& array, const char* what) {
-  const auto dtype = array.dtype();
-  const char kind = dtype.kind();
-  const auto size = dtype.itemsize();
-  if (dtype.byteorder() != '>') {
-    if (kind == 'f' && size == 4) return DType::float32;
-    if (kind == 'f' && size == 8) return DType::float64;
-    if (kind == 'f' && size == 2) return DType::float16;
-    if (kind == 'b') return DType::boolean;
-    if (kind == 'u' && size == 1) return DType::uint8;
-    if (kind == 'u' && size == 2) return DType::uint16;
-    if (kind == 'u' && size == 4) return DType::uint32;
-    if (kind == 'u' && size == 8) return DType::uint64;
-    if (kind == 'i' && size == 1) return DType::int8;
-    if (kind == 'i' && size == 2) return DType::int16;
-    if (kind == 'i' && size == 4) return DType::int32;
-    if (kind == 'i' && size == 8) return DType::int64;
-  }
-  throw py::type_error(std::string(what) +
-                       " must be a real array of native byte order, got dtype " +
-                       py::str(dtype).cast<std::string>());
-}
 
 // An array of shape (n, *row) whose rows are contiguous.
 Source source_of(const py::array& array, const Shape& row, const char* what) {
@@ -58,7 +36,13 @@ Source source_of(const py::array& array, const Shape& row, const char* what) {
     throw py::value_error(std::string(what) + " must have shape " + with_batch(row) + ", got " +
                           shape_text(array));
   }
-  return {array.data(), dtype_of(array, what), array.strides(0)};
+  const auto dtype = dtype_of(array);
+  if (!dtype || array.dtype().byteorder() == '>') {
+    throw py::type_error(std::string(what) +
+                         " must be a real array of native byte order, got dtype " +
+                         py::str(array.dtype()).cast<std::string>());
+  }
+  return {array.data(), *dtype, array.strides(0)};
 }
 
 // y_true as the host sees it: class numbers, int32, where the loss is sparse.
@@ -71,10 +55,7 @@ py::array view_of_targets(const float* y_true, Shape shape, bool sparse) {
 }
 
 HostRows host_rows(py::function f, const char* what, bool like_output, Shape* output, bool sparse) {
-  auto shared = std::shared_ptr<py::function>(new py::function(std::move(f)), [](py::function* p) {
-    const py::gil_scoped_acquire gil;
-    delete p;
-  });
+  const auto shared = shared_function(std::move(f));
   const std::shared_ptr<Shape> shape(output, [](Shape*) {});
   return [=](float* out, const float* y_true, const float* y_pred, int64_t rows) {
     const py::gil_scoped_acquire gil;

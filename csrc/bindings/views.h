@@ -1,16 +1,26 @@
-// NumPy arrays over the engine's memory, and arrays that Python hands back.
+// NumPy arrays over the engine's memory, and the functions and arrays that Python hands over.
 #pragma once
 
 #include <pybind11/numpy.h>
 
 #include <algorithm>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "engine/shape.h"
 
 namespace lamina::bindings {
 
 using FloatArray = pybind11::array_t<float, pybind11::array::c_style | pybind11::array::forcecast>;
+
+// A function of Python's for the engine to hold: whoever lets go of it last takes the GIL to.
+inline std::shared_ptr<pybind11::function> shared_function(pybind11::function f) {
+  return {new pybind11::function(std::move(f)), [](pybind11::function* p) {
+            const pybind11::gil_scoped_acquire gil;
+            delete p;
+          }};
+}
 
 // A view that keeps `owner` alive.
 inline pybind11::array_t<float> view(float* data, const engine::Shape& shape,

@@ -8,7 +8,7 @@
 namespace lamina::engine {
 
 void Optimizer::build(const Network& network) {
-  const size_t count = kind == Kind::adam ? 2 : momentum != 0.0f ? 1 : 0;
+  const size_t count = slot_count();
   slots.clear();
   for (size_t i = 0; i < count; ++i) {
     slots.push_back(std::make_shared<AlignedArray<float>>(network.size()));
@@ -18,7 +18,7 @@ void Optimizer::build(const Network& network) {
 }
 
 bool Optimizer::fits(const Network& network) const {
-  const size_t count = kind == Kind::adam ? 2 : momentum != 0.0f ? 1 : 0;
+  const size_t count = slot_count();
   return slots.size() == count && std::all_of(slots.begin(), slots.end(), [&](const auto& slot) {
            return slot->size() == network.size();
          });

@@ -30,6 +30,8 @@ struct Optimizer {
   void prepare();  // before a batch: counts it and computes what its update needs
 
  private:
+  size_t slot_count() const { return kind == Kind::adam ? 2 : momentum != 0.0f ? 1 : 0; }
+
   float rate_ = 0.0f;
 };
 

@@ -19,16 +19,14 @@ int Program::buffer(int64_t row_floats, int64_t fixed_floats) {
   return static_cast<int>(sizes_.size()) - 1;
 }
 
-void Program::add(Step step) {
-  std::erase(step.uses, kNoBuffer);
-  scratch_floats_ = std::max(scratch_floats_, aligned(step.scratch));
-  steps_.push_back(std::move(step));
-}
+void Program::add(Step step) { append(steps_, std::move(step)); }
 
-void Program::add_commit(Step step) {
+void Program::add_commit(Step step) { append(commits_, std::move(step)); }
+
+void Program::append(std::vector<Step>& list, Step step) {
   std::erase(step.uses, kNoBuffer);
   scratch_floats_ = std::max(scratch_floats_, aligned(step.scratch));
-  commits_.push_back(std::move(step));
+  list.push_back(std::move(step));
 }
 
 void Program::finish() {

@@ -89,6 +89,8 @@ class Program {
   bool execute(const Run& run, Worker& worker) const;
 
  private:
+  void append(std::vector<Step>& list, Step step);
+
   Mode mode_;
   int64_t capacity_;
   std::vector<int64_t> sizes_, offsets_;

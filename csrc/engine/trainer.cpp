@@ -320,7 +320,7 @@ int64_t Trainer::run(int64_t batches, double seconds, const std::function<void()
         position_ += run_.rows;
         in_batch = false;
         const auto now = Clock::now();
-        if (now - batch_begin < kLongBatch && run_.service) run_.service = nullptr;
+        if (now - batch_begin < kLongBatch) run_.service = nullptr;
         batch_begin = now;
         try {
           serve();

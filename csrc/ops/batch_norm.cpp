@@ -6,22 +6,15 @@
 #include "ops/pieces.h"
 
 namespace lamina::ops {
-namespace {
-
-// 256 rows bound the error of one chain of additions, as in a product.
-Pieces row_pieces(int64_t rows) { return {rows, 256}; }
-
-}  // namespace
-
-int64_t BatchNorm::row_tiles(int64_t rows) const { return row_pieces(rows).count(); }
+int64_t BatchNorm::row_tiles(int64_t rows) const { return summed_rows(rows).count(); }
 
 int64_t BatchNorm::partial_floats(int64_t rows) const {
-  return checked_product({2, row_pieces(rows).count(), cols});
+  return checked_product({2, summed_rows(rows).count(), cols});
 }
 
 void BatchNorm::sum(const Kernels& kernels, float* partial, const float* x, int64_t rows,
                     int64_t tile) const {
-  const Pieces pieces = row_pieces(rows);
+  const Pieces pieces = summed_rows(rows);
   kernels.column_sums(partial + tile * cols, x + pieces.begin(tile) * cols, pieces.length(tile),
                       cols);
 }
@@ -34,7 +27,7 @@ void BatchNorm::mean(const Kernels& kernels, float* mean, const float* partial,
 
 void BatchNorm::squares(const Kernels& kernels, float* partial, const float* x, const float* mean,
                         int64_t rows, int64_t tile) const {
-  const Pieces pieces = row_pieces(rows);
+  const Pieces pieces = summed_rows(rows);
   kernels.column_squares(partial + tile * cols, x + pieces.begin(tile) * cols, mean,
                          pieces.length(tile), cols);
 }
@@ -58,7 +51,7 @@ void BatchNorm::update_moving(float* moving, const float* batch, double momentum
 
 void BatchNorm::apply(const Kernels& kernels, float* y, const float* x, const float* mean,
                       const float* scale, const float* beta, int64_t rows, int64_t tile) const {
-  const Pieces pieces = row_pieces(rows);
+  const Pieces pieces = summed_rows(rows);
   const int64_t at = pieces.begin(tile) * cols;
   kernels.normalize(y + at, x + at, mean, scale, beta, pieces.length(tile), cols);
 }
@@ -66,7 +59,7 @@ void BatchNorm::apply(const Kernels& kernels, float* y, const float* x, const fl
 // The partial sums along x stand before the plain ones.
 void BatchNorm::sums(const Kernels& kernels, float* partial, const float* dy, const float* x,
                      const float* mean, const float* rstd, int64_t rows, int64_t tile) const {
-  const Pieces pieces = row_pieces(rows);
+  const Pieces pieces = summed_rows(rows);
   const int64_t at = pieces.begin(tile) * cols;
   float* plain = partial + pieces.count() * cols;
   kernels.normalize_sums(partial + tile * cols, plain + tile * cols, dy + at, x + at, mean, rstd,
@@ -91,7 +84,7 @@ void BatchNorm::coefficients(const Kernels& kernels, float* dgamma, float* dbeta
 void BatchNorm::input(const Kernels& kernels, float* dx, const float* dy, const float* x,
                       const float* mean, const float* a, const float* b, const float* c,
                       int64_t rows, int64_t tile) const {
-  const Pieces pieces = row_pieces(rows);
+  const Pieces pieces = summed_rows(rows);
   const int64_t at = pieces.begin(tile) * cols;
   kernels.normalize_backward(dx + at, dy + at, x + at, mean, a, b, c, pieces.length(tile), cols);
 }

@@ -4,22 +4,15 @@
 #include "ops/pieces.h"
 
 namespace lamina::ops {
-namespace {
-
-// 256 rows bound the error of one chain of additions, as in a product.
-Pieces row_pieces(int64_t rows) { return {rows, 256}; }
-
-}  // namespace
-
 int64_t ColumnSums::partial_floats(int64_t rows) const {
-  return checked_product({row_pieces(rows).count(), cols});
+  return checked_product({summed_rows(rows).count(), cols});
 }
 
-int64_t ColumnSums::sum_tiles(int64_t rows) const { return row_pieces(rows).count(); }
+int64_t ColumnSums::sum_tiles(int64_t rows) const { return summed_rows(rows).count(); }
 
 void ColumnSums::sum(const Kernels& kernels, float* partial, const float* x, int64_t rows,
                      int64_t tile) const {
-  const Pieces pieces = row_pieces(rows);
+  const Pieces pieces = summed_rows(rows);
   kernels.column_sums(partial + tile * cols, x + pieces.begin(tile) * cols, pieces.length(tile),
                       cols);
 }
@@ -29,7 +22,7 @@ int64_t ColumnSums::reduce_tiles() const { return element_tiles(cols).count(); }
 void ColumnSums::reduce(const Kernels& kernels, float* out, const float* partial, int64_t rows,
                         int64_t tile) const {
   const Pieces columns = element_tiles(cols);
-  add_partials(kernels, out, partial, row_pieces(rows).count(), cols, columns.begin(tile),
+  add_partials(kernels, out, partial, summed_rows(rows).count(), cols, columns.begin(tile),
                columns.end(tile));
 }
 

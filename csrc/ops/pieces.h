@@ -33,6 +33,9 @@ inline Pieces row_tiles(int64_t rows, int64_t cols) {
   return {rows, std::max<int64_t>(1, kElementTile / std::max<int64_t>(1, cols))};
 }
 
+// Sums over rows: 256 of them bound the error of one chain of additions, as in a product.
+inline Pieces summed_rows(int64_t rows) { return {rows, 256}; }
+
 // out[begin .. end) = the sum over s, in order, of partial[s * n + begin .. end). At least one
 // partial sum, or zeros.
 inline void add_partials(const Kernels& kernels, float* out, const float* partial, int64_t count,

@@ -51,7 +51,8 @@ class Dense final : public Layer {
                product(run).run(*run.kernels, run.buffer(z), run.buffer(x), run.parameters + kernel,
                                 &epilogue, tile, scratch);
              },
-         .scratch = most_scratch({.m = program.capacity() * per_row, .n = units, .k = inputs})});
+         .scratch =
+             ops::Gemm{.m = program.capacity() * per_row, .n = units, .k = inputs}.scratch()});
     place.y = z;
     if (fused) {
       place.saved.push_back(z);
@@ -80,7 +81,8 @@ class Dense final : public Layer {
                  product(run).run(*run.kernels, run.gradients + kernel, run.buffer(x),
                                   run.buffer(dz), nullptr, tile, scratch);
                },
-           .scratch = most_scratch({.m = inputs, .n = units, .k = capacity, .trans_a = true})});
+           .scratch =
+               ops::Gemm{.m = inputs, .n = units, .k = capacity, .trans_a = true}.scratch()});
       if (use_bias_) {
         add_bias_gradient(program, name() + " bias gradient", dz, per_row, units, place.params[1]);
       }
@@ -99,7 +101,7 @@ class Dense final : public Layer {
                product(run).run(*run.kernels, run.buffer(dx), run.buffer(dz),
                                 run.parameters + kernel, nullptr, tile, scratch);
              },
-         .scratch = most_scratch({.m = capacity, .n = inputs, .k = units, .trans_b = true})});
+         .scratch = ops::Gemm{.m = capacity, .n = inputs, .k = units, .trans_b = true}.scratch()});
   }
 
  private:
@@ -109,7 +111,6 @@ class Dense final : public Layer {
     for (size_t i = 0; i + 1 < place.input.size(); ++i) rows *= place.input[i];
     return rows;
   }
-  static int64_t most_scratch(const ops::Gemm& largest) { return largest.scratch(); }
 
   int64_t units_;
   ActivationSpec activation_;

@@ -1,0 +1,36 @@
+// Which of the engine's data types an array of NumPy's holds.
+#pragma once
+
+#include <pybind11/numpy.h>
+
+#include <optional>
+
+#include "kernels/kernels.h"
+
+namespace lamina::bindings {
+
+inline std::optional<DType> dtype_of(const pybind11::array& array) {
+  const char kind = array.dtype().kind();
+  const int64_t bytes = array.itemsize();
+  switch (kind) {
+    case 'b':
+      return DType::boolean;
+    case 'f':
+      if (bytes == 2) return DType::float16;
+      if (bytes == 4) return DType::float32;
+      if (bytes == 8) return DType::float64;
+      return std::nullopt;
+    case 'u':
+    case 'i': {
+      const bool plain = kind == 'u';
+      if (bytes == 1) return plain ? DType::uint8 : DType::int8;
+      if (bytes == 2) return plain ? DType::uint16 : DType::int16;
+      if (bytes == 4) return plain ? DType::uint32 : DType::int32;
+      return plain ? DType::uint64 : DType::int64;
+    }
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace lamina::bindings
