@@ -160,19 +160,24 @@ void gemm_pack(float* packed, int64_t width, const float* b, int64_t b_row, int6
     for (int64_t p = 0; p < k; ++p) {
       float* row = packed + p * width;
       for_each_vector(width, [&](int64_t j, int64_t lanes) {
+        __builtin_prefetch(b + (p + 4) * b_row + j);
         const int64_t have = n - j < 0 ? 0 : n - j < lanes ? n - j : lanes;
         store_upto(row + j, load_upto(b + p * b_row + j, have), lanes);
       });
     }
     return;
   }
-  // A transpose: sixteen columns at a time keep both sides within few cache lines.
-  for (int64_t p0 = 0; p0 < k; p0 += kLanes) {
-    const int64_t p1 = p0 + kLanes < k ? p0 + kLanes : k;
-    for (int64_t j = 0; j < width; ++j) {
-      for (int64_t p = p0; p < p1; ++p) {
-        packed[p * width + j] = j < n ? b[p * b_row + j * b_col] : 0.0f;
-      }
+  // A transpose in blocks of sixteen by sixteen, and element by element at the edges.
+  const int64_t whole_k = b_row == 1 ? k / kLanes * kLanes : 0;
+  const int64_t whole_n = b_row == 1 ? n / kLanes * kLanes : 0;
+  for (int64_t j = 0; j < whole_n; j += kLanes) {
+    for (int64_t p = 0; p < whole_k; p += kLanes) {
+      transpose16(packed + p * width + j, width, b + p + j * b_col, b_col);
+    }
+  }
+  for (int64_t p = 0; p < k; ++p) {
+    for (int64_t j = p < whole_k ? whole_n : 0; j < width; ++j) {
+      packed[p * width + j] = j < n ? b[p * b_row + j * b_col] : 0.0f;
     }
   }
 }

@@ -91,7 +91,6 @@ struct Kernels {
   // packed[p * width + j] = b[p * b_row + j * b_col], zero for n <= j < width.
   void (*gemm_pack)(float* packed, int64_t width, const float* b, int64_t b_row, int64_t b_col,
                     int64_t k, int64_t n);
-  int64_t gemm_tile_rows, gemm_tile_columns;  // the micro-kernel's tile
 
   // --- activation.cpp: n elements, in place ---------------------------------------------------
   // alpha: slope of leaky_relu, scale of elu; unused by the others.

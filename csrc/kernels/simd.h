@@ -25,6 +25,8 @@
 //           to_float(i32x16)                                signed
 //   load_u8(p), load_f64(p)                                 sixteen values converted to float32
 //   sum(v), largest(v)                                      across lanes, in one fixed order
+//   transpose16(to, to_row, from, from_row)                 to[i * to_row + j] =
+//                                                           from[j * from_row + i], 16 x 16
 //
 // The tile of the GEMM micro-kernel is a constant of the instruction set too: tile_rows x
 // tile_vectors accumulators, with the register budget beside it.

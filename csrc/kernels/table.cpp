@@ -12,8 +12,6 @@ constinit const Kernels kernels = {
 
     .gemm_block = gemm_block,
     .gemm_pack = gemm_pack,
-    .gemm_tile_rows = tile_rows,
-    .gemm_tile_columns = tile_vectors * kLanes,
 
     // In the order of enum Activation.
     .activation_forward = {linear_forward, relu_forward, leaky_relu_forward, elu_forward,

@@ -25,8 +25,12 @@ struct Gemm {
            const GemmEpilogue* epilogue, int64_t tile, float* scratch) const;
 
  private:
-  int64_t tile_rows() const;
-  int64_t tile_columns() const;
+  // Tiles of rows x columns, `down` by `across` of them.
+  struct Grid {
+    int64_t rows, columns, down, across;
+  };
+  Grid grid() const;
+  bool is_small() const;
   bool packs() const;
 };
 

@@ -220,5 +220,35 @@ LAMINA_INLINE float largest(f32x16 a) {
   return _mm_cvtss_f32(_mm_max_ss(s2, _mm_movehdup_ps(s2)));
 }
 
+// 8 x 8: fours of rows within each half of a register, then the halves.
+LAMINA_INLINE void transpose8(float* to, int64_t to_row, const float* from, int64_t from_row) {
+  __m256 four[8];
+  LAMINA_UNROLL
+  for (int g = 0; g < 8; g += 4) {
+    const float* rows = from + g * from_row;
+    const __m256 r0 = _mm256_loadu_ps(rows), r1 = _mm256_loadu_ps(rows + from_row);
+    const __m256 r2 = _mm256_loadu_ps(rows + 2 * from_row);
+    const __m256 r3 = _mm256_loadu_ps(rows + 3 * from_row);
+    const __m256 low01 = _mm256_unpacklo_ps(r0, r1), high01 = _mm256_unpackhi_ps(r0, r1);
+    const __m256 low23 = _mm256_unpacklo_ps(r2, r3), high23 = _mm256_unpackhi_ps(r2, r3);
+    four[g] = _mm256_shuffle_ps(low01, low23, 0x44);
+    four[g + 1] = _mm256_shuffle_ps(low01, low23, 0xEE);
+    four[g + 2] = _mm256_shuffle_ps(high01, high23, 0x44);
+    four[g + 3] = _mm256_shuffle_ps(high01, high23, 0xEE);
+  }
+  LAMINA_UNROLL
+  for (int c = 0; c < 4; ++c) {
+    _mm256_storeu_ps(to + c * to_row, _mm256_permute2f128_ps(four[c], four[4 + c], 0x20));
+    _mm256_storeu_ps(to + (4 + c) * to_row, _mm256_permute2f128_ps(four[c], four[4 + c], 0x31));
+  }
+}
+LAMINA_INLINE void transpose16(float* to, int64_t to_row, const float* from, int64_t from_row) {
+  for (int64_t i = 0; i < 16; i += 8) {
+    for (int64_t j = 0; j < 16; j += 8) {
+      transpose8(to + i * to_row + j, to_row, from + j * from_row + i, from_row);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace lamina::LAMINA_ISA

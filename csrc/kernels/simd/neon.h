@@ -224,5 +224,23 @@ LAMINA_INLINE float largest(f32x16 a) {
   return lanes[0];
 }
 
+LAMINA_INLINE void transpose16(float* to, int64_t to_row, const float* from, int64_t from_row) {
+  for (int64_t i = 0; i < 16; i += 4) {
+    for (int64_t j = 0; j < 16; j += 4) {
+      const float* rows = from + j * from_row + i;
+      const float32x4x2_t a = vtrnq_f32(vld1q_f32(rows), vld1q_f32(rows + from_row));
+      const float32x4x2_t b =
+          vtrnq_f32(vld1q_f32(rows + 2 * from_row), vld1q_f32(rows + 3 * from_row));
+      float* columns = to + i * to_row + j;
+      for (int c = 0; c < 2; ++c) {
+        vst1q_f32(columns + c * to_row,
+                  vcombine_f32(vget_low_f32(a.val[c]), vget_low_f32(b.val[c])));
+        vst1q_f32(columns + (2 + c) * to_row,
+                  vcombine_f32(vget_high_f32(a.val[c]), vget_high_f32(b.val[c])));
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace lamina::LAMINA_ISA

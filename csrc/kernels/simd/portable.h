@@ -241,5 +241,11 @@ LAMINA_INLINE float largest(f32x16 a) {
   return a.lane[0];
 }
 
+LAMINA_INLINE void transpose16(float* to, int64_t to_row, const float* from, int64_t from_row) {
+  for (int64_t i = 0; i < 16; ++i) {
+    for (int64_t j = 0; j < 16; ++j) to[i * to_row + j] = from[j * from_row + i];
+  }
+}
+
 }  // namespace
 }  // namespace lamina::LAMINA_ISA
