@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <utility>
 
 #include "cpu/denormals.h"
@@ -38,23 +39,21 @@ Trainer::Trainer(std::shared_ptr<Network> network, Mode mode, int64_t capacity,
       optimizer_(std::move(optimizer)),
       seed_(seed),
       program_(mode, capacity),
-      iota_(capacity),
       means_(1 + metrics_.size()) {
   const Shape& output = network_->output();
   if (!output.empty()) {
     cols_ = output.back();
     inner_ = cols_ == 0 ? 0 : element_count(output) / cols_;
   }
-  for (int64_t i = 0; i < capacity; ++i) iota_[i] = i;
 
   const auto& layers = network_->layers();
-  fused_ = mode != Mode::predict && loss_ && !layers.empty() &&
+  fused_ = !program_.predicts() && loss_ && !layers.empty() &&
            loss_->fuses(layers.back()->last_activation());
   x_ = program_.buffer(element_count(network_->input()));
   add_gather();
   std::vector<Place> places = network_->add_forward(program_, x_, fused_);
   output_ = places.empty() ? x_ : places.back().y;
-  if (mode == Mode::predict) {
+  if (program_.predicts()) {
     add_elementwise(program_, "output", {output_}, inner_ * cols_,
                     [this](const Run& run, int64_t first, int64_t n) {
                       std::copy_n(run.buffer(output_) + first, n,
@@ -68,7 +67,6 @@ Trainer::Trainer(std::shared_ptr<Network> network, Mode mode, int64_t capacity,
     }
   }
   program_.finish();
-  arena_ = AlignedArray<float>(program_.arena_floats());
 }
 
 void Trainer::add_gather() {
@@ -80,7 +78,7 @@ void Trainer::add_gather() {
                                          data + index_base_ * pass_.x.row_bytes, pass_.x.dtype,
                                          index_ + first, rows, size, pass_.x.row_bytes, 1.0f);
               });
-  if (program_.mode() == Mode::predict) return;
+  if (program_.predicts()) return;
   const int64_t target = sparse_targets() ? inner_ : inner_ * cols_;
   y_true_ = program_.buffer(target);
   weights_ = program_.buffer(inner_);
@@ -254,9 +252,38 @@ std::vector<double> Trainer::last_results() const {
   return values;
 }
 
+Trainer::Memory Trainer::memory() const {
+  constexpr int64_t floats = sizeof(float);
+  Run run;
+  run.kernels = &kernels();
+  run.rows = capacity();
+  Memory memory{};
+  memory.arena = program_.arena_floats() * floats;
+  for (const int id : {x_, y_true_, weights_}) {
+    if (id != kNoBuffer) memory.batch += program_.size(id) * floats;
+  }
+  memory.scratch = program_.scratch_floats() * floats;
+  memory.index = capacity() * static_cast<int64_t>(sizeof(int64_t));
+  memory.workers = workers_for(run);
+  return memory;
+}
+
 void Trainer::start(const Pass& pass) {
+  if (pass.count > 0 && iota_.size() == 0) {
+    if (mode() == Mode::train) network_->gradients();  // makes them
+    arena_ = AlignedArray<float>(program_.arena_floats());
+    iota_ = AlignedArray<int64_t>(capacity());
+    std::iota(iota_.data(), iota_.data() + capacity(), int64_t{0});
+  }
   pass_ = pass;
   position_ = 0;
+}
+
+// A worker that never gets a tile would only be waited for.
+int Trainer::workers_for(const Run& run) const {
+  int64_t most_tiles = 1;
+  for (const Step& step : program_.steps()) most_tiles = std::max(most_tiles, step.tiles(run));
+  return static_cast<int>(std::min<int64_t>(num_threads(), most_tiles));
 }
 
 // Points the run at the next batch; false if there is none.
@@ -280,17 +307,14 @@ int64_t Trainer::run(int64_t batches, double seconds, const std::function<void()
   if (left <= 0 || batches <= 0) return 0;
   run_.kernels = &kernels();
   run_.rows = std::min(pass_.batch, left);
-  run_.training = mode() == Mode::train || pass_.training;
+  run_.training = program_.as_in_training();
   run_.seed = seed_;
   run_.arena = arena_.data();
   run_.offsets = program_.offsets().data();
   run_.parameters = network_->parameters();
-  run_.gradients = network_->gradients();
+  run_.gradients = mode() == Mode::train ? network_->gradients() : nullptr;
 
-  // A worker that never gets a tile would only be waited for.
-  int64_t most_tiles = 1;
-  for (const Step& step : program_.steps()) most_tiles = std::max(most_tiles, step.tiles(run_));
-  const int workers = static_cast<int>(std::min<int64_t>(num_threads(), most_tiles));
+  const int workers = workers_for(run_);
   const int64_t scratch = program_.scratch_floats();
   if (scratch_.size() < scratch * workers) scratch_ = AlignedArray<float>(scratch * workers);
 
@@ -305,7 +329,7 @@ int64_t Trainer::run(int64_t batches, double seconds, const std::function<void()
     const FloatScope caller(run_.caller);
     service();
   };
-  run_.service = serve;  // until a batch turns out to be short
+  run_.service = std::cref(serve);  // until a batch turns out to be short
   int64_t done = 0;
   bool more = next_batch();
   Barrier barrier;

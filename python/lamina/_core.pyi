@@ -126,7 +126,9 @@ class Optimizer:
     slots: dict[str, F32]  # writeable views: {"momentum": ...} or {"m": ..., "v": ...}
 
 class Runner:
-    """A network made into a program for one mode: "train", "test" or "predict"."""
+    """A network made into a program for one mode: "train", "test", "predict" or "rehearse", which
+    is predict with layers that behave as in training: Dropout drops, BatchNormalization uses the
+    batch and moves its averages. The first pass with rows allocates its buffers."""
 
     def __init__(
         self,
@@ -139,7 +141,8 @@ class Runner:
         seed: int = 0,
     ) -> None: ...
     batch_size: int  # rows the buffers hold
-    arena_bytes: int
+    memory: dict[str, int]  # bytes: arena (activations, gradients, the batch), batch (its share of
+    # it), scratch (of each worker), index; and workers, the most that a full batch can use now
     workers: int  # threads that the last run() or predict() used
     def start(
         self,
@@ -162,5 +165,11 @@ class Runner:
     def last_results(self) -> list[float]:
         """The same of the last batch alone."""
     def reset(self) -> None: ...
-    def predict(self, x: NDArray[Any], out: F32, training: bool = False) -> None:
-        """Only in mode "predict": out is (n, *output_shape), float32, C-contiguous."""
+    def release(self) -> None:
+        """Lets go of the arrays that start() was given; ends the pass."""
+    def predict(self, x: NDArray[Any], out: F32) -> None:
+        """Only in modes "predict" and "rehearse": out is (n, *output_shape), float32,
+        C-contiguous. A batch is batch_size rows."""
+    def predict_few(self, x: object) -> F32 | None:
+        """The outputs for an ndarray of 1 to batch_size rows that predict would take as it is;
+        None for anything else."""

@@ -7,12 +7,14 @@ a call that raises for its arguments has not even built an unbuilt model.
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
 from . import _checks, data, feeds
 from .callbacks import CallbackList
 from .compiling import Compilable
-from .progress import Progress
+from .progress import Progress, finished
 
 _STRETCH = 0.05  # seconds of one call into the core
 _ALL = 1 << 62
@@ -75,6 +77,14 @@ class Inference(Compilable):
         as a few MB hold, at least 32) costs or saves memory and time only.
         """
         verbose = _checks.verbose(verbose)
+        if batch_size is None and steps is None and callbacks is None:
+            begin = time.monotonic()
+            out = self._predict_few(x)
+            if out is not None:
+                if verbose:
+                    batches = -(-len(out) // _checks.batch_size(None))
+                    finished(verbose, batches, time.monotonic() - begin)
+                return out
         steps = _checks.steps("steps", steps)
         hooks = CallbackList(callbacks)
         if feeds.is_iterable_of_batches(x):
@@ -144,16 +154,38 @@ class Inference(Compilable):
         training=True has Dropout drop, and BatchNormalization use the batch's moments and move
         its averages, as in Keras.
         """
+        if not training:
+            few = self._predict_few(x)
+            if few is not None:
+                return few
         x = self._inputs(x)
         out = np.empty((len(x), *self._shapes[-1]), np.float32)
         if len(x):
             # With training=True the batch is one: its moments are of all rows.
+            mode = "rehearse" if training else "predict"
             rows = len(x) if training else min(len(x), self._rows_at_once)
-            kept = self._take_runner("predict", rows, bool(training))
-            if training and kept[1].batch_size != rows:
-                kept = self._take_runner("predict", rows, True)
-            kept[1].predict(x, out, training=bool(training))
-            self._keep_runner("predict", kept)
+            kept = self._take_runner(mode, rows)
+            kept[1].predict(x, out)
+            self._keep_runner(mode, kept)
+        return out
+
+    def _predict_few(self, x) -> np.ndarray | None:
+        """The outputs for a plain array of few rows by the shortest way; None, and nothing done,
+        where something is to be checked, converted or made first."""
+        if self._front_embedding is not None:
+            return None
+        kept = self._runners.pop("predict", None)
+        if kept is None:
+            return None
+        (network,), runner = kept
+        out = None
+        if network is self._network:
+            self._busy[runner] = "used to predict"  # _at_work by hand: the runner is ours alone
+            try:
+                out = runner.predict_few(x)
+            finally:
+                del self._busy[runner]
+        self._runners["predict"] = kept
         return out
 
     def _inputs(self, x) -> np.ndarray:
