@@ -356,10 +356,10 @@ def test_large_checks_are_done_in_parts(monkeypatch):
 
     monkeypatch.setattr(data, "_CHUNK", 8)
     y = np.zeros((40, 3))
-    assert data._first(y, lambda part: part != 0) is None
+    assert data._first_wrong(y, lambda part: part == 0) is None
     y[33, 1] = y[39, 2] = 1
-    assert data._first(y, lambda part: part != 0) == (33, 1)
-    assert data._first(y[:0], lambda part: part != 0) is None
+    assert data._first_wrong(y, lambda part: part == 0) == (33, 1)
+    assert data._first_wrong(y[:0], lambda part: part == 0) is None
 
 
 def test_nan_in_x_goes_where_the_formula_carries_it():

@@ -243,6 +243,7 @@ class Compilable:
             "metrics": compiled.core_metrics(self._shapes[-1]),
         }
         if mode == "train":
+            self._check_backward()
             compiled.optimizer._build(self, network)
             options |= {"optimizer": compiled.optimizer._core, "seed": self._runner_seed()}
         return _core.Runner(network, mode, rows, **options)

@@ -18,6 +18,7 @@ from .progress import Progress, finished
 
 _STRETCH = 0.05  # seconds of one call into the core
 _ALL = 1 << 62
+_FOR_EVER = float("inf")
 
 
 class Inference(Compilable):
@@ -219,15 +220,15 @@ class Inference(Compilable):
         if class_weight is not None:
             weight = data.weights_of_classes(class_weight, y, self._compiled.loss._sparse)
         self._adopt(shapes)
-        if mode == "train":
-            self._check_backward()
         kept = self._take_runner(mode, len(x))
         runner = kept[1]
         runner.start(x, y, weight, None, len(x))
-        runner.run(1, float("inf"))
-        logs = dict(zip(self._compiled.names, runner.last_results(), strict=True))
+        runner.run(1, _FOR_EVER)
+        values = runner.last_results()
         self._keep_runner(mode, kept)
-        return self._returned(dict(sorted(logs.items())), return_dict)
+        if return_dict:
+            return dict(sorted(zip(self._compiled.names, values, strict=True)))
+        return values if len(values) > 1 else values[0]
 
     def _run(self, run: feeds.Pass, feed, hooks, mode: str, progress: Progress) -> int:
         """One epoch of a feed; returns the number of batches."""
