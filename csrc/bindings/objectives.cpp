@@ -81,6 +81,7 @@ void bind_objectives(py::module_& m) {
            py::arg("epsilon") = 1e-7f)
       .def_readwrite("learning_rate", &Optimizer::learning_rate)
       .def_readwrite("iterations", &Optimizer::iterations)
+      .def_property_readonly("slot_count", &Optimizer::slot_count)
       .def("build", &Optimizer::build, py::arg("network"))
       .def_property_readonly("slots", [](const Optimizer& optimizer) {
         const bool adam = optimizer.kind == Optimizer::Kind::adam;

@@ -77,6 +77,7 @@ class Network:
     params: list[Param]
     weights: list[F32]  # one writeable view a param; keeps the network alive
     flat: F32  # all parameters, one view
+    size: int  # of flat
     gradients: list[F32]  # read-only; of the last training step
     def set_trainable(self, layer: int, trainable: bool) -> None:
         """Runners made later respect it; batch normalisation of a frozen layer runs in inference
@@ -123,6 +124,7 @@ class Optimizer:
     iterations: int
     def build(self, network: Network) -> None:
         """Zeroes the slots, one flat buffer each as long as Network.flat."""
+    slot_count: int
     slots: dict[str, F32]  # writeable views: {"momentum": ...} or {"m": ..., "v": ...}
 
 class Runner:

@@ -228,14 +228,20 @@ class Compilable:
         kept = self._runners.pop(mode, None)
         if kept is not None and kept[0] == made_for and kept[1].batch_size >= rows:
             return kept
-        return made_for, self._make_runner(mode, rows)
+        seed = 0
+        if mode == "train":
+            self._check_backward()
+            self._compiled.optimizer._build(self, network)
+        if mode in ("train", "rehearse"):
+            seed = self._runner_seed()
+        return made_for, self._make_runner(mode, rows, seed)
 
-    def _make_runner(self, mode: str, rows: int):
+    def _make_runner(self, mode: str, rows: int, seed: int):
+        """Allocates no buffers: the runner's first pass does."""
         network = self._realise()
         for i, layer in enumerate(self._layers):
             network.set_trainable(i, layer.trainable and self._trainable)
         if mode in ("predict", "rehearse"):
-            seed = self._runner_seed() if mode == "rehearse" else 0
             return _core.Runner(network, mode, rows, seed=seed)
         compiled = self._compiled
         options = {
@@ -243,10 +249,8 @@ class Compilable:
             "metrics": compiled.core_metrics(self._shapes[-1]),
         }
         if mode == "train":
-            self._check_backward()
-            compiled.optimizer._build(self, network)
-            options |= {"optimizer": compiled.optimizer._core, "seed": self._runner_seed()}
-        return _core.Runner(network, mode, rows, **options)
+            options["optimizer"] = compiled.optimizer._core
+        return _core.Runner(network, mode, rows, seed=seed, **options)
 
     def _keep_runner(self, mode: str, kept: tuple) -> None:
         kept[1].release()  # of the caller's arrays

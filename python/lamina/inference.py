@@ -208,6 +208,31 @@ class Inference(Compilable):
         """The outputs for one batch."""
         return self(x)
 
+    def memory_report(self, batch_size: int | None = 32, mode: str = "train"):
+        """The bytes that a mode ("train", "test" for evaluate, or "predict") takes with batches of
+        this size: a MemoryReport of ints that add up to its `total`, and that prints as a table.
+
+        Computed by laying the buffers out, without allocating them. batch_size None: the mode's
+        own, which for predict(x) is as many rows as a few MB hold. Beside it come, for as long as
+        a call lasts: 8 bytes a row for the order of shuffled rows (16 while it is drawn), targets
+        and weights that had to be converted (4 bytes a number), the outputs of predict, and up to
+        a few MB while arguments are checked. x is never copied where the core can read it.
+
+        ValueError for a model that is not built, or not compiled where the mode asks for a loss.
+        """
+        from .memory import report
+
+        mode = _checks.choice("mode", mode, ("train", "test", "predict"))
+        if mode != "predict":
+            self._require_loss("memory_report")
+        self._realise()
+        size = _checks.batch_size(batch_size)
+        if batch_size is None and mode == "predict":
+            size = self._rows_at_once
+        if mode == "train":
+            self._check_backward()
+        return report(self, mode, size)
+
     # ---- what fit shares ------------------------------------------------------------------------
 
     def _one_batch(self, mode, x, y, sample_weight, class_weight, return_dict):
