@@ -33,6 +33,11 @@ inline std::optional<DType> dtype_of(const pybind11::array& array) {
   }
 }
 
+// Of native byte order, or none.
+inline std::optional<DType> native_dtype(const pybind11::array& array) {
+  return array.dtype().byteorder() == '>' ? std::nullopt : dtype_of(array);
+}
+
 // Every axis but the first lies dense in memory.
 inline bool rows_are_dense(const pybind11::array& array) {
   pybind11::ssize_t expected = array.itemsize();

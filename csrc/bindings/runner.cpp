@@ -29,11 +29,6 @@ bool has_rows(const py::array& array, const Shape& row) {
          std::equal(row.begin(), row.end(), array.shape() + 1);
 }
 
-// Of native byte order, or none.
-std::optional<DType> native_dtype(const py::array& array) {
-  return array.dtype().byteorder() == '>' ? std::nullopt : dtype_of(array);
-}
-
 // An array of shape (n, *row) whose rows are contiguous.
 Source source_of(const py::array& array, const Shape& row, const char* what) {
   if (!has_rows(array, row)) {

@@ -93,6 +93,10 @@ def host_loss(forward: Callable[[F32, F32], F32], backward: Callable[[F32, F32],
     """forward(y_true, y_pred) -> one value a row; backward(y_true, y_pred) -> the gradient of
     their sum with respect to y_pred."""
 
+def class_numbers(y: NDArray[Any], classes: int) -> NDArray[np.int32] | None:
+    """y as int32, itself if it is; None unless it is C-contiguous, of integers of 1, 4 or 8 bytes,
+    and all of it in [0, classes): then it takes a closer look."""
+
 class Metric:
     """kind: sparse_categorical_accuracy categorical_accuracy binary_accuracy, or any of the
     losses' kinds, or host with forward(y_true, y_pred) -> one value a row."""

@@ -25,6 +25,8 @@ class Compiled:
             None if metrics.depends_on_model(m) else metrics.get(m) for m, _ in self._wanted
         ]
         self.names = self._names()
+        # (name, place in names) as logs have them: sorted by name.
+        self.order = sorted((name, i) for i, name in enumerate(self.names))
         self.weighted = [False] + [weighted for _, weighted in self._wanted]
         for metric in self._found:
             if metric is not None:

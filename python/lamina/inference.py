@@ -252,7 +252,7 @@ class Inference(Compilable):
         values = runner.last_results()
         self._keep_runner(mode, kept)
         if return_dict:
-            return dict(sorted(zip(self._compiled.names, values, strict=True)))
+            return {name: values[i] for name, i in self._compiled.order}
         return values if len(values) > 1 else values[0]
 
     def _run(self, run: feeds.Pass, feed, hooks, mode: str, progress: Progress) -> int:
@@ -266,13 +266,14 @@ class Inference(Compilable):
                 progress.update(done, self._logs(run) if progress.drawing else {})
                 count = feed.run(run, _ALL, _STRETCH)
             return done
-        begin = getattr(hooks, f"on_{mode}_batch_begin")
-        end = getattr(hooks, f"on_{mode}_batch_end")
+        begin, end = hooks.of_batches(mode)
         while feed.more():
-            begin(done)
+            for hook in begin:
+                hook(done)
             feed.run(run, 1, 0.0)
-            logs = self._logs(run)
-            end(done, logs)
+            logs = self._logs(run) if end or progress.drawing else {}
+            for hook in end:
+                hook(done, logs)
             done += 1
             progress.update(done, logs)
             if mode == "train" and self.stop_training:
@@ -280,7 +281,8 @@ class Inference(Compilable):
         return done
 
     def _logs(self, run: feeds.Pass) -> dict[str, float]:
-        return dict(sorted(zip(self._compiled.names, run.results(), strict=True)))
+        values = run.results()
+        return {name: values[i] for name, i in self._compiled.order}
 
     def _test(self, feed, hooks, progress: Progress) -> dict[str, float]:
         run = feeds.Pass(self, "test")
