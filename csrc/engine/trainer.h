@@ -77,6 +77,7 @@ class Trainer {
   };
 
   void add_gather();
+  void add_output();
   void add_loss(const std::vector<Place>& places);
   void add_host_rows(int y);
   void add_totals();
