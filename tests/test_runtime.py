@@ -328,3 +328,39 @@ def test_a_limit_of_openmp_is_kept_and_nobody_waits_for_missing_threads():
             timeout=60,
         )
         assert out.stdout == f"{expected}\n", out.stderr
+
+
+def test_a_runner_does_only_what_it_was_made_for():
+    network = _core.Network((4,), [_core.dense("d", 1, "linear", 0.0, True)])
+    x, y = np.ones((8, 4), np.float32), np.ones((8, 1), np.float32)
+    for mode in ("predict", "rehearse"):
+        runner = _core.Runner(network, mode, 8)
+        for wrong in (
+            lambda r=runner: r.start(x, y, None, None, 8),
+            lambda r=runner: r.run(1, 1e9),
+        ):
+            with pytest.raises(ValueError, match="only predicts"):
+                wrong()
+    runner = _core.Runner(network, "test", 8, _core.Loss("mean_squared_error"))
+    with pytest.raises(ValueError, match="does not predict"):
+        runner.predict(x, np.empty_like(y))
+    assert runner.predict_few(x) is None
+    with pytest.raises(ValueError, match="unknown mode 'fit'"):
+        _core.Runner(network, "fit", 8)
+
+
+def test_an_optimizer_of_another_network_is_refused():
+    networks = [_core.Network((n,), [_core.dense("d", 1, "linear", 0.0, True)]) for n in (4, 400)]
+    optimizer = _core.Optimizer("adam", 0.1)
+    loss = _core.Loss("mean_squared_error")
+    runner = _core.Runner(networks[0], "train", 8, loss, [], optimizer, 0)
+    x, y = np.ones((8, 4), np.float32), np.ones((8, 1), np.float32)
+    for build in (lambda: None, lambda: optimizer.build(networks[1])):
+        build()
+        with pytest.raises(ValueError, match="the optimizer was built for another network"):
+            runner.start(x, y, None, None, 8)
+    optimizer.build(networks[0])
+    runner.start(x, y, None, None, 8)
+    assert runner.run(1, 1e9) == 1
+    runner.release()
+    assert runner.run(1, 1e9) == 0

@@ -142,6 +142,7 @@ class Runner {
   }
 
   int64_t run(int64_t batches, double seconds) {
+    if (predicts()) throw py::value_error("this runner only predicts");
     const Busy busy(busy_);
     return go(batches, seconds);
   }

@@ -8,6 +8,7 @@ a call that raises for its arguments has not even built an unbuilt model.
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from . import _checks, data, feeds
 from .callbacks import CallbackList
 from .compiling import Compilable
 from .progress import Progress, finished
+
+if TYPE_CHECKING:
+    from .memory import MemoryReport
 
 _STRETCH = 0.05  # seconds of one call into the core
 _ALL = 1 << 62
@@ -208,7 +212,7 @@ class Inference(Compilable):
         """The outputs for one batch."""
         return self(x)
 
-    def memory_report(self, batch_size: int | None = 32, mode: str = "train"):
+    def memory_report(self, batch_size: int | None = 32, mode: str = "train") -> MemoryReport:
         """The bytes that a mode ("train", "test" for evaluate, or "predict") takes with batches of
         this size: a MemoryReport of ints that add up to its `total`, and that prints as a table.
 
