@@ -89,9 +89,20 @@ def test_what_is_wrong_is_still_said():
                 run(wrong)
     with pytest.raises(ValueError, match="verbose must be"):
         m.predict(X, verbose=3)
+    with pytest.raises(ValueError, match="batch_size must be at least 1"):
+        m.predict(X, 0, verbose=0)
     with pytest.raises(TypeError, match="callbacks must be"):
         m.predict(X, callbacks=[print], verbose=0)
     assert m(X[:0]).shape == m.predict(X[:0], verbose=0).shape == (0, 4)
+
+
+def test_only_few_rows_go_the_short_way():
+    m = model()
+    m.predict(np.repeat(X, 20, axis=0), batch_size=800, verbose=0)
+    _, runner = m._runners["predict"]
+    assert runner.batch_size == 800 and m._rows_at_once == 256
+    assert runner.predict_few(np.repeat(X, 7, axis=0), 256) is None
+    assert runner.predict_few(X, 256).shape == (40, 4)
 
 
 def test_indices_are_still_checked():
@@ -193,6 +204,6 @@ def test_many_threads_share_a_model():
 )
 def test_the_line_is_the_same(verbose, line, capsys):
     m = model()
-    for _ in range(3):  # the first time by the long way
-        m.predict(X, verbose=verbose)
+    for batch_size in (None, 32, 20, 39):  # the first time by the long way
+        m.predict(X, batch_size, verbose=verbose)
         assert re.fullmatch(line, capsys.readouterr().out)

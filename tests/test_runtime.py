@@ -344,7 +344,7 @@ def test_a_runner_does_only_what_it_was_made_for():
     runner = _core.Runner(network, "test", 8, _core.Loss("mean_squared_error"))
     with pytest.raises(ValueError, match="does not predict"):
         runner.predict(x, np.empty_like(y))
-    assert runner.predict_few(x) is None
+    assert runner.predict_few(x, 8) is None
     with pytest.raises(ValueError, match="unknown mode 'fit'"):
         _core.Runner(network, "fit", 8)
 

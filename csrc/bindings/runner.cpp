@@ -161,10 +161,10 @@ class Runner {
     go_predicting(source, x.shape(0), out.mutable_data());
   }
 
-  // The outputs for a plain array that needs no other look: of few rows, at most a batch, the
+  // The outputs for a plain array that needs no other look: of at most `most` rows and a batch, the
   // right shape, and readable in place. None for anything else, and it is the caller's to say what
   // is wrong with it or to make it fit. What Python's checks would cost is more than a row's work.
-  py::object predict_few(const py::object& x) {
+  py::object predict_few(const py::object& x, int64_t most) {
     const auto& api = py::detail::npy_api::get();
     if (reinterpret_cast<PyObject*>(Py_TYPE(x.ptr())) !=
             reinterpret_cast<PyObject*>(api.PyArray_Type_) ||
@@ -176,7 +176,8 @@ class Runner {
     const int64_t rows = array.shape(0);
     const auto dtype = native_dtype(array);
     const bool aligned = array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-    if (rows < 1 || rows > trainer_->capacity() || !dtype || !aligned) return py::none();
+    if (rows < 1 || rows > std::min(most, trainer_->capacity()) || !dtype || !aligned)
+      return py::none();
     const Busy busy(busy_);
     Shape shape = {rows};
     shape.insert(shape.end(), output_->begin(), output_->end());
@@ -303,7 +304,7 @@ void bind_runner(py::module_& m) {
       .def("reset", [](Runner& r) { r.trainer().reset(); })
       .def("release", &Runner::release)
       .def("predict", &Runner::predict, py::arg("x"), py::arg("out").noconvert())
-      .def("predict_few", &Runner::predict_few, py::arg("x"));
+      .def("predict_few", &Runner::predict_few, py::arg("x"), py::arg("most"));
 }
 
 }  // namespace lamina::bindings

@@ -176,6 +176,6 @@ class Runner:
     def predict(self, x: NDArray[Any], out: F32) -> None:
         """Only in modes "predict" and "rehearse": out is (n, *output_shape), float32,
         C-contiguous. A batch is batch_size rows."""
-    def predict_few(self, x: object) -> F32 | None:
-        """The outputs for an ndarray of 1 to batch_size rows that predict would take as it is;
-        None for anything else."""
+    def predict_few(self, x: object, most: int) -> F32 | None:
+        """The outputs for an ndarray of 1 to min(most, batch_size) rows that predict would take as
+        it is; None for anything else."""

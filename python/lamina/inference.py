@@ -82,13 +82,14 @@ class Inference(Compilable):
         as a few MB hold, at least 32) costs or saves memory and time only.
         """
         verbose = _checks.verbose(verbose)
-        if batch_size is None and steps is None and callbacks is None:
+        shown = _checks.batch_size(batch_size)
+        # A bar that moves with batches of the caller's size takes the long way.
+        if steps is None and callbacks is None and (batch_size is None or not verbose):
             begin = time.monotonic()
             out = self._predict_few(x)
             if out is not None:
                 if verbose:
-                    batches = -(-len(out) // _checks.batch_size(None))
-                    finished(verbose, batches, time.monotonic() - begin)
+                    finished(verbose, -(-len(out) // shown), time.monotonic() - begin)
                 return out
         steps = _checks.steps("steps", steps)
         hooks = CallbackList(callbacks)
@@ -99,7 +100,6 @@ class Inference(Compilable):
             total = steps
         else:
             x = self._inputs(x)
-            shown = _checks.batch_size(batch_size)
             total = -(-len(x) // shown)
             if steps is not None and steps < total:
                 total = steps
@@ -187,7 +187,7 @@ class Inference(Compilable):
         if network is self._network:
             self._busy[runner] = "used to predict"  # _at_work by hand: the runner is ours alone
             try:
-                out = runner.predict_few(x)
+                out = runner.predict_few(x, self._rows_at_once)
             finally:
                 del self._busy[runner]
         self._runners["predict"] = kept
