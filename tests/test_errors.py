@@ -356,10 +356,10 @@ def test_large_checks_are_done_in_parts(monkeypatch):
 
     monkeypatch.setattr(data, "_CHUNK", 8)
     y = np.zeros((40, 3))
-    assert data._first(y, lambda part: part != 0) is None
+    assert data._first_wrong(y, lambda part: part == 0) is None
     y[33, 1] = y[39, 2] = 1
-    assert data._first(y, lambda part: part != 0) == (33, 1)
-    assert data._first(y[:0], lambda part: part != 0) is None
+    assert data._first_wrong(y, lambda part: part == 0) == (33, 1)
+    assert data._first_wrong(y[:0], lambda part: part == 0) is None
 
 
 def test_nan_in_x_goes_where_the_formula_carries_it():
@@ -370,3 +370,22 @@ def test_nan_in_x_goes_where_the_formula_carries_it():
     got = model.predict(x, verbose=0)
     assert np.isnan(got[2]).all()
     assert_bits(np.delete(got, 2, 0), np.delete(clean, 2, 0))
+
+
+@pytest.mark.parametrize(
+    "kind", ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", ">i4", ">i8"]
+)
+@pytest.mark.parametrize("way", [lambda y: y, lambda y: np.repeat(y, 2)[::2]])
+def test_class_numbers_of_any_type_and_layout(kind, way):
+    from lamina import data
+
+    got = data.class_numbers(way(np.array([0, 99, 1], kind)), 100, "y")
+    assert got.dtype == np.int32 and got.flags.c_contiguous and got.tolist() == [0, 99, 1]
+    # Wrong ones, that are right when they are cut to fewer bits or taken without their sign.
+    wrong = {"i": [-1, -128], "f": [-1, np.nan, 0.5, 1e9], "u": [100]}[np.dtype(kind).kind]
+    if np.dtype(kind).itemsize == 8:
+        wrong.append(1 << 32)
+    for value in wrong:
+        for classes in (100, 200) if value != 100 else (100,):
+            with pytest.raises(ValueError, match=r"y must hold class numbers.* at y\[2\]"):
+                data.class_numbers(way(np.array([0, 99, value], kind)), classes, "y")

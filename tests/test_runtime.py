@@ -1,7 +1,6 @@
 """How the engine behaves inside a process: memory, threads, fork, signals, floating-point state."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 
 import lamina as la
+from allocations import run_counted
 from lamina import _core
 
 
@@ -33,33 +33,10 @@ def data(rows=256):
     return rng.random((rows, 40), dtype=np.float32), rng.integers(0, 5, rows)
 
 
-# Counts calls of the allocator in the process that preloads it.
-COUNTER = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stddef.h>
-static long count;
-long allocations(void) { return __atomic_load_n(&count, __ATOMIC_SEQ_CST); }
-#define COUNTED(type, name, params, args)                          \
-  type name params {                                               \
-    static type(*real) params;                                     \
-    if (!real) real = (type(*) params)dlsym(RTLD_NEXT, #name);     \
-    __atomic_add_fetch(&count, 1, __ATOMIC_SEQ_CST);               \
-    return real args;                                              \
-  }
-COUNTED(void*, malloc, (size_t n), (n))
-COUNTED(void*, realloc, (void* p, size_t n), (p, n))
-COUNTED(void*, aligned_alloc, (size_t a, size_t n), (a, n))
-COUNTED(int, posix_memalign, (void** p, size_t a, size_t n), (p, a, n))
-"""
-
 ALLOCATION_SCRIPT = """
-import ctypes
 import numpy as np
 from lamina import _core
 
-count = ctypes.CDLL(None).allocations
-count.restype = ctypes.c_long
 x = np.random.default_rng(0).random((4000, 12, 12, 3), dtype=np.float32)
 y = np.zeros(4000, np.int32)
 for threads in (1, 2):
@@ -81,30 +58,16 @@ for threads in (1, 2):
     assert runner.run(2, 1e9) == 2  # the pool of threads and the scratch are there after this
     counts = []
     for batches in (1, 100):
-        before = count()
+        before = calls()
         assert runner.run(batches, 1e9) == batches
-        counts.append(count() - before)
+        counts.append(calls() - before)
     print(before > 0, *counts)
 """
 
 
 def test_the_training_loop_allocates_nothing(tmp_path):
     """A call that runs a hundred batches allocates as often as one that runs a single batch."""
-    compiler = shutil.which("cc")
-    if compiler is None or not sys.platform.startswith("linux"):
-        pytest.skip("needs a C compiler and LD_PRELOAD to count allocations")
-    source, library = tmp_path / "counter.c", tmp_path / "counter.so"
-    source.write_text(COUNTER)
-    command = [compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"]
-    subprocess.run(command, check=True, capture_output=True)
-    out = subprocess.run(
-        [sys.executable, "-c", ALLOCATION_SCRIPT],
-        env={**os.environ, "LD_PRELOAD": str(library)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    lines = [line.split() for line in out.stdout.splitlines()]
+    lines = run_counted(ALLOCATION_SCRIPT, tmp_path)
     assert len(lines) == 2
     for counting, one, hundred in lines:
         assert counting == "True"
@@ -365,3 +328,39 @@ def test_a_limit_of_openmp_is_kept_and_nobody_waits_for_missing_threads():
             timeout=60,
         )
         assert out.stdout == f"{expected}\n", out.stderr
+
+
+def test_a_runner_does_only_what_it_was_made_for():
+    network = _core.Network((4,), [_core.dense("d", 1, "linear", 0.0, True)])
+    x, y = np.ones((8, 4), np.float32), np.ones((8, 1), np.float32)
+    for mode in ("predict", "rehearse"):
+        runner = _core.Runner(network, mode, 8)
+        for wrong in (
+            lambda r=runner: r.start(x, y, None, None, 8),
+            lambda r=runner: r.run(1, 1e9),
+        ):
+            with pytest.raises(ValueError, match="only predicts"):
+                wrong()
+    runner = _core.Runner(network, "test", 8, _core.Loss("mean_squared_error"))
+    with pytest.raises(ValueError, match="does not predict"):
+        runner.predict(x, np.empty_like(y))
+    assert runner.predict_few(x, 8) is None
+    with pytest.raises(ValueError, match="unknown mode 'fit'"):
+        _core.Runner(network, "fit", 8)
+
+
+def test_an_optimizer_of_another_network_is_refused():
+    networks = [_core.Network((n,), [_core.dense("d", 1, "linear", 0.0, True)]) for n in (4, 400)]
+    optimizer = _core.Optimizer("adam", 0.1)
+    loss = _core.Loss("mean_squared_error")
+    runner = _core.Runner(networks[0], "train", 8, loss, [], optimizer, 0)
+    x, y = np.ones((8, 4), np.float32), np.ones((8, 1), np.float32)
+    for build in (lambda: None, lambda: optimizer.build(networks[1])):
+        build()
+        with pytest.raises(ValueError, match="the optimizer was built for another network"):
+            runner.start(x, y, None, None, 8)
+    optimizer.build(networks[0])
+    runner.start(x, y, None, None, 8)
+    assert runner.run(1, 1e9) == 1
+    runner.release()
+    assert runner.run(1, 1e9) == 0

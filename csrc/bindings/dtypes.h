@@ -1,4 +1,4 @@
-// Which of the engine's data types an array of NumPy's holds.
+// What the engine can read of an array of NumPy's where it lies: its data type and its rows.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -31,6 +31,21 @@ inline std::optional<DType> dtype_of(const pybind11::array& array) {
     default:
       return std::nullopt;
   }
+}
+
+// Of native byte order, or none.
+inline std::optional<DType> native_dtype(const pybind11::array& array) {
+  return array.dtype().byteorder() == '>' ? std::nullopt : dtype_of(array);
+}
+
+// Every axis but the first lies dense in memory.
+inline bool rows_are_dense(const pybind11::array& array) {
+  pybind11::ssize_t expected = array.itemsize();
+  for (pybind11::ssize_t axis = array.ndim() - 1; axis > 0; --axis) {
+    if (array.shape(axis) != 1 && array.strides(axis) != expected) return array.size() == 0;
+    expected *= array.shape(axis);
+  }
+  return true;
 }
 
 }  // namespace lamina::bindings

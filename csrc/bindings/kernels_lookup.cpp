@@ -10,16 +10,6 @@
 namespace lamina::bindings {
 namespace {
 
-// Every axis but the first lies dense in memory.
-bool rows_are_dense(const py::array& array) {
-  int64_t expected = array.itemsize();
-  for (py::ssize_t axis = array.ndim() - 1; axis > 0; --axis) {
-    if (array.shape(axis) != 1 && array.strides(axis) != expected) return false;
-    expected *= array.shape(axis);
-  }
-  return true;
-}
-
 py::array gather_rows(py::handle source_in, py::handle index_in, py::handle scale_in,
                       py::handle out) {
   Call call("gather_rows");

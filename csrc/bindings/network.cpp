@@ -48,6 +48,7 @@ void bind_network(py::module_& m) {
                                  list.append(py::tuple(py::cast(s)));
                                return list;
                              })
+      .def_property_readonly("size", &Network::size)
       .def_property_readonly("params", [](const Network& n) { return n.params(); })
       .def_property_readonly("weights", [=](py::object self) { return views(self, false); })
       .def_property_readonly("gradients", [=](py::object self) { return views(self, true); })

@@ -3,10 +3,13 @@
 
 #include <pybind11/numpy.h>
 
+#include <limits>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "bindings/bindings.h"
+#include "bindings/dtypes.h"
 #include "bindings/views.h"
 #include "engine/optimizer.h"
 
@@ -26,9 +29,56 @@ MetricKind metric_kind(const std::string& name, Loss& loss) {
   return MetricKind::loss;
 }
 
+// Copies class numbers, unless out is null; false if one is not in [0, classes).
+template <class T>
+bool copy_classes(int32_t* out, const void* in, int64_t n, int64_t classes) {
+  const T* values = static_cast<const T*>(in);
+  bool fit = true;
+  for (int64_t i = 0; i < n; ++i) {
+    // A negative number becomes a large one.
+    fit &= static_cast<uint64_t>(values[i]) < static_cast<uint64_t>(classes);
+    if (out != nullptr) out[i] = static_cast<int32_t>(values[i]);
+  }
+  return fit;
+}
+
+bool copy_classes(DType dtype, int32_t* out, const void* in, int64_t n, int64_t classes) {
+  switch (dtype) {
+    case DType::int8:
+      return copy_classes<int8_t>(out, in, n, classes);
+    case DType::uint8:
+      return copy_classes<uint8_t>(out, in, n, classes);
+    case DType::int32:
+      return copy_classes<int32_t>(out, in, n, classes);
+    case DType::int64:
+      return copy_classes<int64_t>(out, in, n, classes);
+    default:
+      return false;
+  }
+}
+
+// y as int32 (itself where it is), or None where that takes a closer look: at another type, another
+// layout, or a number that is not in [0, classes). One call, for batches whose work is a few
+// microseconds.
+py::object class_numbers(const py::array& y, int64_t classes) {
+  const auto dtype = native_dtype(y);
+  const int wanted = static_cast<int>(py::array::c_style) |
+                     static_cast<int>(py::detail::npy_api::NPY_ARRAY_ALIGNED_);
+  if (!dtype || y.ndim() < 1 || (y.flags() & wanted) != wanted) return py::none();
+  if (classes < 1 || classes > std::numeric_limits<int32_t>::max()) return py::none();
+  if (*dtype == DType::int32) {
+    const bool fit = copy_classes(*dtype, nullptr, y.data(), y.size(), classes);
+    return fit ? py::object(y) : py::none();
+  }
+  py::array_t<int32_t> out(std::vector<py::ssize_t>(y.shape(), y.shape() + y.ndim()));
+  if (!copy_classes(*dtype, out.mutable_data(), y.data(), y.size(), classes)) return py::none();
+  return out;
+}
+
 }  // namespace
 
 void bind_objectives(py::module_& m) {
+  m.def("class_numbers", &class_numbers, py::arg("y"), py::arg("classes"));
   py::class_<PyLoss>(m, "Loss").def(
       py::init([](const std::string& kind, bool from_logits, float label_smoothing) {
         return PyLoss{Loss{Loss::parse(kind), from_logits, label_smoothing, nullptr, nullptr},
@@ -81,6 +131,7 @@ void bind_objectives(py::module_& m) {
            py::arg("epsilon") = 1e-7f)
       .def_readwrite("learning_rate", &Optimizer::learning_rate)
       .def_readwrite("iterations", &Optimizer::iterations)
+      .def_property_readonly("slot_count", &Optimizer::slot_count)
       .def("build", &Optimizer::build, py::arg("network"))
       .def_property_readonly("slots", [](const Optimizer& optimizer) {
         const bool adam = optimizer.kind == Optimizer::Kind::adam;

@@ -3,9 +3,12 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "bindings/bindings.h"
 #include "bindings/dtypes.h"
@@ -20,24 +23,23 @@ namespace {
 
 using namespace engine;  // NOLINT
 
+// Has it the shape (n, *row)?
+bool has_rows(const py::array& array, const Shape& row) {
+  return array.ndim() == static_cast<py::ssize_t>(row.size()) + 1 &&
+         std::equal(row.begin(), row.end(), array.shape() + 1);
+}
+
 // An array of shape (n, *row) whose rows are contiguous.
 Source source_of(const py::array& array, const Shape& row, const char* what) {
-  bool fits = array.ndim() == static_cast<py::ssize_t>(row.size()) + 1;
-  py::ssize_t stride = array.itemsize();
-  for (size_t i = row.size(); fits && i-- > 0;) {
-    const auto axis = static_cast<py::ssize_t>(i) + 1;
-    fits = array.shape(axis) == row[i];
-    if (fits && row[i] != 1 && array.size() > 0 && array.strides(axis) != stride) {
-      throw py::value_error(std::string(what) + " must have contiguous rows");
-    }
-    stride *= row[i];
-  }
-  if (!fits) {
+  if (!has_rows(array, row)) {
     throw py::value_error(std::string(what) + " must have shape " + with_batch(row) + ", got " +
                           shape_text(array));
   }
-  const auto dtype = dtype_of(array);
-  if (!dtype || array.dtype().byteorder() == '>') {
+  if (!rows_are_dense(array)) {
+    throw py::value_error(std::string(what) + " must have contiguous rows");
+  }
+  const auto dtype = native_dtype(array);
+  if (!dtype) {
     throw py::type_error(std::string(what) +
                          " must be a real array of native byte order, got dtype " +
                          py::str(array.dtype()).cast<std::string>());
@@ -75,14 +77,13 @@ class Runner {
     if (batch_size < 1) {
       throw py::value_error("batch_size must be at least 1, got " + std::to_string(batch_size));
     }
-    const Mode which = mode == "train"     ? Mode::train
-                       : mode == "test"    ? Mode::test
-                       : mode == "predict" ? Mode::predict
-                                           : throw py::value_error("unknown mode '" + mode + "'");
-    if (which != Mode::predict && loss == nullptr) throw py::value_error("a loss is needed");
-    if (which == Mode::train && optimizer && !optimizer->fits(*network)) {
-      throw py::value_error("the optimizer was built for another network");
-    }
+    const Mode which = mode == "train"      ? Mode::train
+                       : mode == "test"     ? Mode::test
+                       : mode == "predict"  ? Mode::predict
+                       : mode == "rehearse" ? Mode::rehearse
+                                            : throw py::value_error("unknown mode '" + mode + "'");
+    const bool judges = which == Mode::train || which == Mode::test;
+    if (judges && loss == nullptr) throw py::value_error("a loss is needed");
     std::optional<Loss> bound;
     if (loss != nullptr) {
       bound = loss->loss;
@@ -103,20 +104,25 @@ class Runner {
       }
     }
     trainer_ = std::make_unique<Trainer>(std::move(network), which, batch_size, std::move(bound),
-                                         std::move(list), std::move(optimizer), seed);
+                                         std::move(list), optimizer, seed);
+    if (which == Mode::train) optimizer_ = std::move(optimizer);
   }
 
   // Everything is checked in locals before the pass and the arrays that it points into are
   // replaced together.
   void start(const py::array& x, const py::object& y, const py::object& weights,
              const py::object& order, int64_t batch_size) {
+    if (predicts()) throw py::value_error("this runner only predicts");
+    if (optimizer_ && !optimizer_->fits(*network_)) {
+      throw py::value_error("the optimizer was built for another network");
+    }
     const Busy busy(busy_);
     Pass pass;
     pass.x = source_of(x, network_->input(), "x");
     pass.count = x.shape(0);
     py::list held;
     held.append(x);
-    if (trainer_->mode() != Mode::predict) held.append(add_targets(pass, y));
+    held.append(add_targets(pass, y));
     if (!weights.is_none()) held.append(add_weights(pass, weights));
     if (!order.is_none()) held.append(add_order(pass, order));
     if (batch_size < 1 || batch_size > trainer_->capacity()) {
@@ -128,30 +134,56 @@ class Runner {
     held_ = held;
   }
 
+  // Lets go of the arrays of the pass.
+  void release() {
+    const Busy busy(busy_);
+    trainer_->start({});
+    held_ = py::none();
+  }
+
   int64_t run(int64_t batches, double seconds) {
-    if (trainer_->mode() == Mode::predict) throw py::value_error("this runner only predicts");
+    if (predicts()) throw py::value_error("this runner only predicts");
     const Busy busy(busy_);
     return go(batches, seconds);
   }
 
-  void predict(const py::array& x, py::array_t<float> out, bool training) {
-    if (trainer_->mode() != Mode::predict) throw py::value_error("this runner does not predict");
+  void predict(const py::array& x, py::array_t<float> out) {
+    if (!predicts()) throw py::value_error("this runner does not predict");
     const Busy busy(busy_);
-    Pass pass;
-    pass.x = source_of(x, network_->input(), "x");
-    pass.count = x.shape(0);
-    pass.batch = trainer_->capacity();
-    pass.training = training;
-    Shape shape = {pass.count};
+    const Source source = source_of(x, network_->input(), "x");
+    Shape shape = {x.shape(0)};
     shape.insert(shape.end(), output_->begin(), output_->end());
     const bool contiguous = out.flags() & py::array::c_style;
     if (!has_shape(out, shape) || !contiguous || !out.writeable()) {
       throw py::value_error("out must be a contiguous, writeable float32 array of shape " +
                             with_batch(*output_) + ", got " + shape_text(out));
     }
-    pass.out = out.mutable_data();
-    trainer_->start(pass);
-    go(pass.count, 1e9);
+    go_predicting(source, x.shape(0), out.mutable_data());
+  }
+
+  // The outputs for a plain array that needs no other look: of at most `most` rows and a batch, the
+  // right shape, and readable in place. None for anything else, and it is the caller's to say what
+  // is wrong with it or to make it fit. What Python's checks would cost is more than a row's work.
+  py::object predict_few(const py::object& x, int64_t most) {
+    const auto& api = py::detail::npy_api::get();
+    if (reinterpret_cast<PyObject*>(Py_TYPE(x.ptr())) !=
+            reinterpret_cast<PyObject*>(api.PyArray_Type_) ||
+        !predicts()) {
+      return py::none();
+    }
+    const auto array = py::reinterpret_borrow<py::array>(x);
+    if (!has_rows(array, network_->input()) || !rows_are_dense(array)) return py::none();
+    const int64_t rows = array.shape(0);
+    const auto dtype = native_dtype(array);
+    const bool aligned = array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+    if (rows < 1 || rows > std::min(most, trainer_->capacity()) || !dtype || !aligned)
+      return py::none();
+    const Busy busy(busy_);
+    Shape shape = {rows};
+    shape.insert(shape.end(), output_->begin(), output_->end());
+    py::array_t<float> out(shape);
+    go_predicting({array.data(), *dtype, array.strides(0)}, rows, out.mutable_data());
+    return out;
   }
 
   Trainer& trainer() { return *trainer_; }
@@ -215,6 +247,20 @@ class Runner {
     return array;
   }
 
+  bool predicts() const {
+    return trainer_->mode() == Mode::predict || trainer_->mode() == Mode::rehearse;
+  }
+
+  void go_predicting(const Source& x, int64_t rows, float* out) {
+    Pass pass;
+    pass.x = x;
+    pass.count = rows;
+    pass.batch = trainer_->capacity();
+    pass.out = out;
+    trainer_->start(pass);
+    go(rows, 1e9);
+  }
+
   int64_t go(int64_t batches, double seconds) {
     const py::gil_scoped_release nogil;
     return trainer_->run(batches, seconds, [] {
@@ -226,6 +272,7 @@ class Runner {
   std::shared_ptr<Network> network_;
   std::unique_ptr<Shape> output_;  // at a fixed address: host functions look at it
   std::unique_ptr<Trainer> trainer_;
+  std::shared_ptr<Optimizer> optimizer_;
   py::object held_;  // the arrays of the pass
   std::atomic<bool> busy_{false};
 };
@@ -233,6 +280,7 @@ class Runner {
 }  // namespace
 
 void bind_runner(py::module_& m) {
+  using namespace py::literals;  // NOLINT
   py::class_<Runner>(m, "Runner")
       .def(py::init<std::shared_ptr<Network>, const std::string&, int64_t, const PyLoss*,
                     const std::vector<const PyMetric*>&, std::shared_ptr<Optimizer>, uint64_t>(),
@@ -240,15 +288,23 @@ void bind_runner(py::module_& m) {
            py::arg("metrics") = py::list(), py::arg("optimizer") = nullptr, py::arg("seed") = 0)
       .def_property_readonly("batch_size", [](Runner& r) { return r.trainer().capacity(); })
       .def_property_readonly("workers", [](Runner& r) { return r.trainer().workers(); })
-      .def_property_readonly("arena_bytes", [](Runner& r) { return r.trainer().arena_bytes(); })
+      .def_property_readonly("memory",
+                             [](Runner& r) {
+                               const Trainer::Memory memory = r.trainer().memory();
+                               return py::dict("arena"_a = memory.arena, "batch"_a = memory.batch,
+                                               "scratch"_a = memory.scratch,
+                                               "index"_a = memory.index,
+                                               "workers"_a = memory.workers);
+                             })
       .def("start", &Runner::start, py::arg("x"), py::arg("y"), py::arg("sample_weight"),
            py::arg("order"), py::arg("batch_size"))
       .def("run", &Runner::run, py::arg("batches"), py::arg("seconds"))
       .def("results", [](Runner& r) { return r.trainer().results(); })
       .def("last_results", [](Runner& r) { return r.trainer().last_results(); })
       .def("reset", [](Runner& r) { r.trainer().reset(); })
-      .def("predict", &Runner::predict, py::arg("x"), py::arg("out").noconvert(),
-           py::arg("training") = false);
+      .def("release", &Runner::release)
+      .def("predict", &Runner::predict, py::arg("x"), py::arg("out").noconvert())
+      .def("predict_few", &Runner::predict_few, py::arg("x"), py::arg("most"));
 }
 
 }  // namespace lamina::bindings

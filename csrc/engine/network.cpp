@@ -22,9 +22,15 @@ Network::Network(Shape input, std::vector<LayerPtr> layers)
     outputs_.push_back(std::move(next));
   }
   parameters_ = AlignedArray<float>(size);
-  gradients_ = AlignedArray<float>(size);
   std::fill_n(parameters_.data(), size, 0.0f);
-  std::fill_n(gradients_.data(), size, 0.0f);
+}
+
+float* Network::gradients() {
+  if (gradients_.size() == 0) {
+    gradients_ = AlignedArray<float>(size());
+    std::fill_n(gradients_.data(), size(), 0.0f);
+  }
+  return gradients_.data();
 }
 
 std::vector<Span> Network::trained_spans() const {

@@ -33,7 +33,7 @@ class Network {
   const std::vector<LayerPtr>& layers() const { return layers_; }
   const std::vector<Param>& params() const { return params_; }
   float* parameters() { return parameters_.data(); }
-  float* gradients() { return gradients_.data(); }
+  float* gradients();  // zeros, made at the first call: a network that only predicts has none
   int64_t size() const { return parameters_.size(); }  // floats, padding between parameters too
 
   void set_trainable(int layer, bool trainable) { trainable_.at(layer) = trainable; }

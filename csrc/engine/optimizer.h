@@ -22,6 +22,7 @@ struct Optimizer {
   // One flat buffer each, as long as the network's parameters: momentum, or first and second
   // moments. Shared with the views of them that Python holds.
   std::vector<std::shared_ptr<AlignedArray<float>>> slots;
+  size_t slot_count() const { return kind == Kind::adam ? 2 : momentum != 0.0f ? 1 : 0; }
   void build(const Network& network);
   bool fits(const Network& network) const;
 
@@ -30,8 +31,6 @@ struct Optimizer {
   void prepare();  // before a batch: counts it and computes what its update needs
 
  private:
-  size_t slot_count() const { return kind == Kind::adam ? 2 : momentum != 0.0f ? 1 : 0; }
-
   float rate_ = 0.0f;
 };
 

@@ -14,15 +14,16 @@
 
 namespace lamina::engine {
 
-enum class Mode { train, test, predict };
+// rehearse: the forward half of train, for its outputs alone.
+enum class Mode { train, test, predict, rehearse };
 
 // What one pass over the steps sees. Filled in before the pass by whoever runs it.
 struct Run {
   const Kernels* kernels = nullptr;
-  int64_t rows = 0;  // of this batch; at most the program's capacity
-  bool training = false;
-  uint64_t seed = 0;  // of dropout
-  uint32_t step = 0;  // counts batches, for dropout
+  int64_t rows = 0;       // of this batch; at most the program's capacity
+  bool training = false;  // for layers of the host
+  uint64_t seed = 0;      // of dropout
+  uint32_t step = 0;      // counts batches, for dropout
   float* arena = nullptr;
   const int64_t* offsets = nullptr;
   float* parameters = nullptr;
@@ -65,7 +66,10 @@ class Program {
   Program(Mode mode, int64_t capacity) : mode_(mode), capacity_(capacity) {}
 
   Mode mode() const { return mode_; }
-  bool training() const { return mode_ == Mode::train; }
+  bool training() const { return mode_ == Mode::train; }  // backward steps will follow
+  // Does Dropout drop, and BatchNormalization use the batch?
+  bool as_in_training() const { return mode_ == Mode::train || mode_ == Mode::rehearse; }
+  bool predicts() const { return mode_ == Mode::predict || mode_ == Mode::rehearse; }
   int64_t capacity() const { return capacity_; }  // rows
 
   // A buffer of row_floats for each row of the batch and fixed_floats more; returns its id.
@@ -79,6 +83,7 @@ class Program {
   // last use of both.
   void finish();
 
+  int64_t size(int id) const { return sizes_[id]; }  // of a buffer, in floats
   int64_t arena_floats() const { return arena_floats_; }
   int64_t scratch_floats() const { return scratch_floats_; }  // per worker
   const std::vector<int64_t>& offsets() const { return offsets_; }

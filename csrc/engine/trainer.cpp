@@ -1,12 +1,12 @@
+// Making a trainer, and running its passes. Its own steps are in trainer_steps.cpp.
 #include "engine/trainer.h"
 
 #include <algorithm>
-#include <cstring>
+#include <numeric>
 #include <utility>
 
 #include "cpu/denormals.h"
 #include "cpu/dispatch.h"
-#include "ops/pieces.h"
 
 namespace lamina::engine {
 namespace {
@@ -16,16 +16,6 @@ using Clock = std::chrono::steady_clock;
 // A batch that takes longer than this is interrupted between its steps for signals.
 constexpr auto kLongBatch = std::chrono::milliseconds(20);
 constexpr auto kServiceEvery = std::chrono::milliseconds(50);
-
-// The i-th weight is weights[i * stride]; values may be null and are then all ones.
-double total(const float* values, const float* weights, int64_t n, int64_t stride = 1) {
-  double sum = 0.0;
-  for (int64_t i = 0; i < n; ++i) {
-    const double value = values == nullptr ? 1.0 : values[i];
-    sum += weights == nullptr ? value : value * weights[i * stride];
-  }
-  return sum;
-}
 
 }  // namespace
 
@@ -38,28 +28,22 @@ Trainer::Trainer(std::shared_ptr<Network> network, Mode mode, int64_t capacity,
       optimizer_(std::move(optimizer)),
       seed_(seed),
       program_(mode, capacity),
-      iota_(capacity),
       means_(1 + metrics_.size()) {
   const Shape& output = network_->output();
   if (!output.empty()) {
     cols_ = output.back();
     inner_ = cols_ == 0 ? 0 : element_count(output) / cols_;
   }
-  for (int64_t i = 0; i < capacity; ++i) iota_[i] = i;
 
   const auto& layers = network_->layers();
-  fused_ = mode != Mode::predict && loss_ && !layers.empty() &&
+  fused_ = !program_.predicts() && loss_ && !layers.empty() &&
            loss_->fuses(layers.back()->last_activation());
   x_ = program_.buffer(element_count(network_->input()));
   add_gather();
   std::vector<Place> places = network_->add_forward(program_, x_, fused_);
   output_ = places.empty() ? x_ : places.back().y;
-  if (mode == Mode::predict) {
-    add_elementwise(program_, "output", {output_}, inner_ * cols_,
-                    [this](const Run& run, int64_t first, int64_t n) {
-                      std::copy_n(run.buffer(output_) + first, n,
-                                  pass_.out + position_ * inner_ * cols_ + first);
-                    });
+  if (program_.predicts()) {
+    add_output();
   } else {
     add_loss(places);
     if (mode == Mode::train) {
@@ -68,167 +52,6 @@ Trainer::Trainer(std::shared_ptr<Network> network, Mode mode, int64_t capacity,
     }
   }
   program_.finish();
-  arena_ = AlignedArray<float>(program_.arena_floats());
-}
-
-void Trainer::add_gather() {
-  const int64_t size = element_count(network_->input());
-  add_rowwise(program_, "gather", {x_}, 1, size,
-              [=, this](const Run& run, int64_t first, int64_t rows) {
-                const char* data = static_cast<const char*>(pass_.x.data);
-                run.kernels->gather_rows(run.buffer(x_) + first * size,
-                                         data + index_base_ * pass_.x.row_bytes, pass_.x.dtype,
-                                         index_ + first, rows, size, pass_.x.row_bytes, 1.0f);
-              });
-  if (program_.mode() == Mode::predict) return;
-  const int64_t target = sparse_targets() ? inner_ : inner_ * cols_;
-  y_true_ = program_.buffer(target);
-  weights_ = program_.buffer(inner_);
-  program_.add({.what = "gather targets",
-                .uses = {y_true_, weights_},
-                .tiles = [](const Run&) -> int64_t { return 1; },
-                .body =
-                    [=, this](const Run& run, int64_t, float*) {
-                      const char* data =
-                          static_cast<const char*>(pass_.y.data) + index_base_ * pass_.y.row_bytes;
-                      float* y = run.buffer(y_true_);
-                      if (sparse_targets()) {
-                        const auto bytes = static_cast<size_t>(target) * sizeof(int32_t);
-                        for (int64_t i = 0; i < run.rows; ++i) {
-                          std::memcpy(y + i * target, data + index_[i] * pass_.y.row_bytes, bytes);
-                        }
-                      } else {
-                        run.kernels->gather_rows(y, data, pass_.y.dtype, index_, run.rows, target,
-                                                 pass_.y.row_bytes, 1.0f);
-                      }
-                      float* w = run.buffer(weights_);
-                      for (int64_t i = 0; i < run.rows; ++i) {
-                        const float value =
-                            pass_.weights ? pass_.weights[index_base_ + index_[i]] : 1.0f;
-                        std::fill_n(w + i * inner_, inner_, value);
-                      }
-                    }});
-}
-
-// Values of the loss and of every metric, a row each, and the loss's gradient. Rows are cut into
-// tiles; what the host computes takes a step of its own.
-void Trainer::add_loss(const std::vector<Place>& places) {
-  const bool train = program_.training();
-  const int y = output_;
-  values_ = program_.buffer(inner_ * static_cast<int64_t>(means_.size()));
-  dy_ = train ? program_.buffer(inner_ * cols_) : kNoBuffer;
-  const bool smooth = loss_->label_smoothing != 0.0f && !loss_->sparse();
-  const int smoothed = smooth ? program_.buffer(inner_ * cols_) : kNoBuffer;
-  const bool want_output = fused_ && std::any_of(metrics_.begin(), metrics_.end(),
-                                                 [](const Metric& m) { return m.needs_output(); });
-  const int activated = want_output ? program_.buffer(inner_ * cols_) : y;
-  const ActivationSpec* last =
-      fused_ ? network_->layers()[places.size() - 1]->last_activation() : nullptr;
-
-  const int64_t height = ops::row_tiles(1, cols_).size;
-  program_.add(
-      {.what = "loss",
-       .uses = {y, y_true_, weights_, values_, dy_, smoothed, activated},
-       .tiles = [=, this](const Run& run) { return (run.rows * inner_ + height - 1) / height; },
-       .body =
-           [=, this](const Run& run, int64_t tile, float* scratch) {
-             const Kernels& k = *run.kernels;
-             const int64_t all = run.rows * inner_;
-             const int64_t first = tile * height, rows = std::min(height, all - first);
-             const int64_t place = first * cols_;
-             const float* logits = run.buffer(y) + place;
-             float* out = run.buffer(activated) + place;
-             if (activated != y) {
-               if (last->kind == ActivationSpec::Kind::softmax) {
-                 k.softmax_forward(out, logits, rows, cols_);
-               } else {
-                 k.activation_forward[static_cast<int>(last->function)](out, logits, rows * cols_,
-                                                                        0.0f);
-               }
-             }
-             const float* truth = run.buffer(y_true_) + (sparse_targets() ? first : place);
-             float* values = run.buffer(values_);
-             for (size_t i = 0; i < metrics_.size(); ++i) {
-               const float* seen = metrics_[i].needs_output() ? out : logits;
-               float* mine = values + static_cast<int64_t>(i + 1) * all + first;
-               metrics_[i].rows(k, mine, seen, truth, rows, cols_, scratch);
-             }
-             if (loss_->kind == LossKind::host) return;
-             if (smooth) {
-               float* soft = run.buffer(smoothed) + place;
-               smooth_labels(k, soft, truth, *loss_, rows, cols_);
-               truth = soft;
-             }
-             loss_->rows(k, values + first, dy_ == kNoBuffer ? nullptr : run.buffer(dy_) + place,
-                         logits, truth, run.buffer(weights_) + first, rows, cols_,
-                         1.0f / static_cast<float>(all), fused_ || loss_->from_logits);
-           },
-       .scratch = height * (2 + cols_)});
-  add_host_rows(activated);
-  add_totals();
-}
-
-void Trainer::add_host_rows(int y) {
-  const bool host_loss = loss_->kind == LossKind::host;
-  const bool host_metric = std::any_of(metrics_.begin(), metrics_.end(),
-                                       [](const Metric& m) { return m.kind == MetricKind::host; });
-  if (!host_loss && !host_metric) return;
-  program_.add({.what = "host loss and metrics",
-                .uses = {y, y_true_, weights_, values_, dy_},
-                .tiles = [](const Run&) -> int64_t { return 1; },
-                .body =
-                    [=, this](const Run& run, int64_t, float*) {
-                      const FloatScope caller(run.caller);
-                      const int64_t all = run.rows * inner_, size = inner_ * cols_;
-                      float* values = run.buffer(values_);
-                      const float* truth = run.buffer(y_true_);
-                      for (size_t i = 0; i < metrics_.size(); ++i) {
-                        if (metrics_[i].kind != MetricKind::host) continue;
-                        metrics_[i].host_forward(values + static_cast<int64_t>(i + 1) * all, truth,
-                                                 run.buffer(y), run.rows);
-                      }
-                      if (!host_loss) return;
-                      const float* w = run.buffer(weights_);
-                      loss_->host_forward(values, truth, run.buffer(y), run.rows);
-                      for (int64_t i = 0; i < run.rows; ++i) values[i] *= w[i * inner_];
-                      if (dy_ == kNoBuffer) return;
-                      float* d = run.buffer(dy_);
-                      loss_->host_backward(d, truth, run.buffer(y), run.rows);
-                      for (int64_t i = 0; i < run.rows; ++i) {
-                        const float scale = w[i * inner_] / static_cast<float>(run.rows);
-                        run.kernels->scale_offset(d + i * size, d + i * size, size, scale, 0.0f);
-                      }
-                    }});
-}
-
-// Sums in double, in the order of the rows, by one worker. The host's values are one a batch row,
-// the others inner_ a batch row.
-void Trainer::add_totals() {
-  program_.add(
-      {.what = "totals",
-       .uses = {values_, weights_},
-       .tiles = [](const Run&) -> int64_t { return 1; },
-       .body =
-           [=, this](const Run& run, int64_t, float*) {
-             const int64_t all = run.rows * inner_;
-             const auto rows = static_cast<double>(run.rows);
-             const float* values = run.buffer(values_);
-             const float* w = run.buffer(weights_);
-             const int64_t n = loss_->kind == LossKind::host ? run.rows : all;
-             const double mean = total(values, nullptr, n) / static_cast<double>(n);
-             means_[0].add(mean * rows, rows);
-             for (size_t i = 0; i < metrics_.size(); ++i) {
-               const Metric& m = metrics_[i];
-               const float* mine = values + static_cast<int64_t>(i + 1) * all;
-               const bool host = m.kind == MetricKind::host;
-               const int64_t count = host ? run.rows : all, stride = host ? inner_ : 1;
-               if (m.weighted) {
-                 means_[i + 1].add(total(mine, w, count, stride), total(nullptr, w, count, stride));
-               } else {
-                 means_[i + 1].add(total(mine, nullptr, count), static_cast<double>(count));
-               }
-             }
-           }});
 }
 
 void Trainer::Mean::add(double s, double w) {
@@ -254,9 +77,38 @@ std::vector<double> Trainer::last_results() const {
   return values;
 }
 
+Trainer::Memory Trainer::memory() const {
+  constexpr int64_t floats = sizeof(float);
+  Run run;
+  run.kernels = &kernels();
+  run.rows = capacity();
+  Memory memory{};
+  memory.arena = program_.arena_floats() * floats;
+  for (const int id : {x_, y_true_, weights_}) {
+    if (id != kNoBuffer) memory.batch += program_.size(id) * floats;
+  }
+  memory.scratch = program_.scratch_floats() * floats;
+  memory.index = capacity() * static_cast<int64_t>(sizeof(int64_t));
+  memory.workers = workers_for(run);
+  return memory;
+}
+
 void Trainer::start(const Pass& pass) {
+  if (pass.count > 0 && iota_.size() == 0) {
+    if (mode() == Mode::train) network_->gradients();  // makes them
+    arena_ = AlignedArray<float>(program_.arena_floats());
+    iota_ = AlignedArray<int64_t>(capacity());
+    std::iota(iota_.data(), iota_.data() + capacity(), int64_t{0});
+  }
   pass_ = pass;
   position_ = 0;
+}
+
+// A worker that never gets a tile would only be waited for.
+int Trainer::workers_for(const Run& run) const {
+  int64_t most_tiles = 1;
+  for (const Step& step : program_.steps()) most_tiles = std::max(most_tiles, step.tiles(run));
+  return static_cast<int>(std::min<int64_t>(num_threads(), most_tiles));
 }
 
 // Points the run at the next batch; false if there is none.
@@ -280,17 +132,14 @@ int64_t Trainer::run(int64_t batches, double seconds, const std::function<void()
   if (left <= 0 || batches <= 0) return 0;
   run_.kernels = &kernels();
   run_.rows = std::min(pass_.batch, left);
-  run_.training = mode() == Mode::train || pass_.training;
+  run_.training = program_.as_in_training();
   run_.seed = seed_;
   run_.arena = arena_.data();
   run_.offsets = program_.offsets().data();
   run_.parameters = network_->parameters();
-  run_.gradients = network_->gradients();
+  run_.gradients = mode() == Mode::train ? network_->gradients() : nullptr;
 
-  // A worker that never gets a tile would only be waited for.
-  int64_t most_tiles = 1;
-  for (const Step& step : program_.steps()) most_tiles = std::max(most_tiles, step.tiles(run_));
-  const int workers = static_cast<int>(std::min<int64_t>(num_threads(), most_tiles));
+  const int workers = workers_for(run_);
   const int64_t scratch = program_.scratch_floats();
   if (scratch_.size() < scratch * workers) scratch_ = AlignedArray<float>(scratch * workers);
 
@@ -305,7 +154,7 @@ int64_t Trainer::run(int64_t batches, double seconds, const std::function<void()
     const FloatScope caller(run_.caller);
     service();
   };
-  run_.service = serve;  // until a batch turns out to be short
+  run_.service = std::cref(serve);  // until a batch turns out to be short
   int64_t done = 0;
   bool more = next_batch();
   Barrier barrier;

@@ -31,7 +31,6 @@ struct Pass {
   int64_t count = 0;               // how many rows to visit
   int64_t batch = 32;              // rows of a batch, at most the capacity
   float* out = nullptr;            // predictions, in the order of the visit
-  bool training = false;
 };
 
 class Trainer {
@@ -44,10 +43,20 @@ class Trainer {
 
   Mode mode() const { return program_.mode(); }
   int64_t capacity() const { return program_.capacity(); }
-  int64_t arena_bytes() const { return arena_.size() * static_cast<int64_t>(sizeof(float)); }
   const Network& network() const { return *network_; }
   bool sparse_targets() const { return loss_ && loss_->sparse(); }
 
+  // What it takes beside the network and the optimizer, in bytes, known before any is taken.
+  struct Memory {
+    int64_t arena;    // activations, their gradients, and the batch itself
+    int64_t batch;    // of these: inputs, targets and weights of a batch
+    int64_t scratch;  // of each worker
+    int64_t index;
+    int workers;  // of a full batch, for as many threads as there are now
+  };
+  Memory memory() const;
+
+  // The first pass with rows allocates.
   void start(const Pass& pass);
   // Runs batches of the pass until `batches` are done, `seconds` have gone by, or no rows are
   // left; returns how many it ran. `service` is called by the calling thread at least every 100 ms
@@ -68,10 +77,12 @@ class Trainer {
   };
 
   void add_gather();
+  void add_output();
   void add_loss(const std::vector<Place>& places);
   void add_host_rows(int y);
   void add_totals();
   bool next_batch();
+  int workers_for(const Run& run) const;
 
   std::shared_ptr<Network> network_;
   std::optional<Loss> loss_;

@@ -77,6 +77,7 @@ class Network:
     params: list[Param]
     weights: list[F32]  # one writeable view a param; keeps the network alive
     flat: F32  # all parameters, one view
+    size: int  # of flat
     gradients: list[F32]  # read-only; of the last training step
     def set_trainable(self, layer: int, trainable: bool) -> None:
         """Runners made later respect it; batch normalisation of a frozen layer runs in inference
@@ -91,6 +92,10 @@ class Loss:
 def host_loss(forward: Callable[[F32, F32], F32], backward: Callable[[F32, F32], F32]) -> Loss:
     """forward(y_true, y_pred) -> one value a row; backward(y_true, y_pred) -> the gradient of
     their sum with respect to y_pred."""
+
+def class_numbers(y: NDArray[Any], classes: int) -> NDArray[np.int32] | None:
+    """y as int32, itself if it is; None unless it is C-contiguous, of integers of 1, 4 or 8 bytes,
+    and all of it in [0, classes): then it takes a closer look."""
 
 class Metric:
     """kind: sparse_categorical_accuracy categorical_accuracy binary_accuracy, or any of the
@@ -123,10 +128,13 @@ class Optimizer:
     iterations: int
     def build(self, network: Network) -> None:
         """Zeroes the slots, one flat buffer each as long as Network.flat."""
+    slot_count: int
     slots: dict[str, F32]  # writeable views: {"momentum": ...} or {"m": ..., "v": ...}
 
 class Runner:
-    """A network made into a program for one mode: "train", "test" or "predict"."""
+    """A network made into a program for one mode: "train", "test", "predict" or "rehearse", which
+    is predict with layers that behave as in training: Dropout drops, BatchNormalization uses the
+    batch and moves its averages. The first pass with rows allocates its buffers."""
 
     def __init__(
         self,
@@ -139,7 +147,8 @@ class Runner:
         seed: int = 0,
     ) -> None: ...
     batch_size: int  # rows the buffers hold
-    arena_bytes: int
+    memory: dict[str, int]  # bytes: arena (activations, gradients, the batch), batch (its share of
+    # it), scratch (of each worker), index; and workers, the most that a full batch can use now
     workers: int  # threads that the last run() or predict() used
     def start(
         self,
@@ -162,5 +171,11 @@ class Runner:
     def last_results(self) -> list[float]:
         """The same of the last batch alone."""
     def reset(self) -> None: ...
-    def predict(self, x: NDArray[Any], out: F32, training: bool = False) -> None:
-        """Only in mode "predict": out is (n, *output_shape), float32, C-contiguous."""
+    def release(self) -> None:
+        """Lets go of the arrays that start() was given; ends the pass."""
+    def predict(self, x: NDArray[Any], out: F32) -> None:
+        """Only in modes "predict" and "rehearse": out is (n, *output_shape), float32,
+        C-contiguous. A batch is batch_size rows."""
+    def predict_few(self, x: object, most: int) -> F32 | None:
+        """The outputs for an ndarray of 1 to min(most, batch_size) rows that predict would take as
+        it is; None for anything else."""

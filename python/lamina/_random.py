@@ -110,9 +110,13 @@ def permutation(n: int, seed: int) -> np.ndarray:
     sorting algorithm, on every machine, gives the same order.
     """
     width = np.uint64(max(n, 1).bit_length())
-    bits = _bits(2 * n, seed, 0).astype(np.uint64)
-    keys = bits[:n] << np.uint64(32) | bits[n:]
-    keys = keys << width | np.arange(n, dtype=np.uint64)
+    bits = _bits(2 * n, seed, 0)
+    keys = bits[:n].astype(np.uint64)  # and all in place: 16 bytes a row at most, 8 in the end
+    keys <<= np.uint64(32)
+    keys |= bits[n:]
+    del bits
+    keys <<= width
+    keys |= np.arange(n, dtype=np.uint64)
     keys.sort()
     keys &= (np.uint64(1) << width) - np.uint64(1)
     return keys.view(np.int64)

@@ -120,10 +120,19 @@ class CallbackList(Callback):
 
     def overrides(self, mode: str) -> bool:
         """Whether a callback wants to hear of single batches; mode: "train", "test", "predict"."""
-        names = [f"on_{mode}_batch_begin", f"on_{mode}_batch_end"]
-        if mode == "train":
-            names += ["on_batch_begin", "on_batch_end"]
-        return any(_overrides(callback, name) for callback in self.callbacks for name in names)
+        return any(self.of_batches(mode))
+
+    def of_batches(self, mode: str) -> list[list]:
+        """The hooks before and those after a batch, of the callbacks that have any: to call them
+        all takes longer than a small batch."""
+        found = []
+        for when in ("begin", "end"):
+            names = [f"on_{mode}_batch_{when}"]
+            if mode == "train":
+                names.append(f"on_batch_{when}")  # which the former calls
+            having = [c for c in self.callbacks if any(_overrides(c, name) for name in names)]
+            found.append([getattr(callback, names[0]) for callback in having])
+        return found
 
 
 def _overrides(callback, name) -> bool:

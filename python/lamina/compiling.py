@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import numpy as np
 
 from . import _checks, _core, _random, losses, metrics, optimizers
@@ -27,6 +25,8 @@ class Compiled:
             None if metrics.depends_on_model(m) else metrics.get(m) for m, _ in self._wanted
         ]
         self.names = self._names()
+        # (name, place in names) as logs have them: sorted by name.
+        self.order = sorted((name, i) for i, name in enumerate(self.names))
         self.weighted = [False] + [weighted for _, weighted in self._wanted]
         for metric in self._found:
             if metric is not None:
@@ -113,6 +113,22 @@ def check_ignored(loss_weights, steps_per_execution) -> None:
         _checks.integer("steps_per_execution", steps_per_execution, 1)
 
 
+class _AtWork:
+    """A context that stands in `busy`. A class, because contextlib's costs a tenth of a row's
+    prediction."""
+
+    __slots__ = ("_busy", "_doing")
+
+    def __init__(self, busy: dict, doing: str) -> None:
+        self._busy, self._doing = busy, doing
+
+    def __enter__(self) -> None:
+        self._busy[self] = self._doing  # and no counter: threads may do this at the same time
+
+    def __exit__(self, *_) -> None:
+        del self._busy[self]
+
+
 class Compilable:
     """The part of a model that compiles, and makes and keeps the core's runners."""
 
@@ -172,15 +188,9 @@ class Compilable:
             raise ValueError(f"{what}() needs a loss: compile(optimizer, loss=...)")
         return self._compiled
 
-    @contextlib.contextmanager
-    def _at_work(self, doing: str):
+    def _at_work(self, doing: str) -> _AtWork:
         """For as long as the model is "trained", "evaluated" or "used to predict"."""
-        key = object()  # and no counter: threads may do this at the same time
-        self._busy[key] = doing
-        try:
-            yield
-        finally:
-            del self._busy[key]
+        return _AtWork(self._busy, doing)
 
     def _check_idle(self, what: str, harmless: tuple = ()) -> None:
         for doing in list(self._busy.values()):
@@ -205,48 +215,47 @@ class Compilable:
 
     # ---- runners --------------------------------------------------------------------------------
 
-    def _take_runner(self, mode: str, rows: int, training: bool = False) -> tuple:
+    def _take_runner(self, mode: str, rows: int) -> tuple:
         """(what it was made for, a runner for batches of up to `rows`), for `_keep_runner`.
 
-        It is taken out of the cache: whoever runs in a callback of this run gets another.
+        mode: the core's "train", "test", "predict", or "rehearse", which is predict as in
+        training. The runner is taken out of the cache: whoever runs in a callback of this run, or
+        in another thread, gets another.
         """
         network = self._realise()
-        flags = tuple(layer.trainable and self._trainable for layer in self._layers)
         made_for: tuple = (network,)
         if mode != "predict":
+            flags = tuple(layer.trainable and self._trainable for layer in self._layers)
             made_for = (network, self._compiled, flags, _random.generation())
-        elif training:
-            made_for = (network, flags, _random.generation())
         kept = self._runners.pop(mode, None)
         if kept is not None and kept[0] == made_for and kept[1].batch_size >= rows:
             return kept
-        for i, flag in enumerate(flags):
-            network.set_trainable(i, flag)
-        if mode == "predict":
-            seed = self._runner_seed() if training else 0
-            return made_for, _core.Runner(network, mode, rows, seed=seed)
+        seed = 0
+        if mode == "train":
+            self._check_backward()
+            self._compiled.optimizer._build(self, network)
+        if mode in ("train", "rehearse"):
+            seed = self._runner_seed()
+        return made_for, self._make_runner(mode, rows, seed)
+
+    def _make_runner(self, mode: str, rows: int, seed: int):
+        """Allocates no buffers: the runner's first pass does."""
+        network = self._realise()
+        for i, layer in enumerate(self._layers):
+            network.set_trainable(i, layer.trainable and self._trainable)
+        if mode in ("predict", "rehearse"):
+            return _core.Runner(network, mode, rows, seed=seed)
         compiled = self._compiled
         options = {
             "loss": compiled.loss._core_loss(),
             "metrics": compiled.core_metrics(self._shapes[-1]),
         }
         if mode == "train":
-            compiled.optimizer._build(self, network)
-            options |= {"optimizer": compiled.optimizer._core, "seed": self._runner_seed()}
-        return made_for, _core.Runner(network, mode, rows, **options)
+            options["optimizer"] = compiled.optimizer._core
+        return _core.Runner(network, mode, rows, seed=seed, **options)
 
     def _keep_runner(self, mode: str, kept: tuple) -> None:
-        if mode != "predict":
-            # A pass over no rows: the runner lets go of the caller's arrays.
-            output = self._shapes[-1]
-            sparse = self._compiled.loss._sparse
-            x = np.empty((0, *self._in_shape), np.float32)
-            y = (
-                np.empty((0, *output[:-1]), np.int32)
-                if sparse
-                else np.empty((0, *output), np.float32)
-            )
-            kept[1].start(x, y, None, None, 1)
+        kept[1].release()  # of the caller's arrays
         self._runners[mode] = kept
 
     def _forget_runners(self) -> None:

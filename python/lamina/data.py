@@ -11,6 +11,8 @@ import math
 
 import numpy as np
 
+from . import _core
+
 # What the core gathers from; anything else is converted to float32.
 _NATIVE = frozenset(np.dtype(code) for code in [*"?bBhHefd", "i4", "u4", "i8", "u8"])
 _LARGEST = float(np.finfo(np.float32).max)
@@ -45,7 +47,7 @@ def as_rows(array: np.ndarray) -> np.ndarray:
 def to_float32(array: np.ndarray, what: str) -> np.ndarray:
     """`array` as float32; ValueError for a number beyond its range. NaN and infinities pass."""
     if array.dtype.kind == "f" and array.dtype.itemsize > 4:
-        _raise_at(array, what, "", lambda part: np.isfinite(part) & (np.abs(part) > _LARGEST))
+        _raise_at(array, what, "", lambda part: ~np.isfinite(part) | (np.abs(part) <= _LARGEST))
     return np.asarray(array, np.float32)
 
 
@@ -54,12 +56,12 @@ def check_finite(array: np.ndarray, what: str) -> None:
     if array.dtype.kind == "f":
         narrow = array.dtype.itemsize <= 4
         fits = np.isfinite if narrow else lambda part: np.abs(part) <= _LARGEST
-        _raise_at(array, what, what, lambda part: ~fits(part))
+        _raise_at(array, what, what, fits)
 
 
-def _raise_at(array: np.ndarray, what: str, where: str, test) -> None:
-    array = np.atleast_1d(array)
-    wrong = _first(array, test)
+def _raise_at(array: np.ndarray, what: str, where: str, holds) -> None:
+    array = array if array.ndim else array.reshape(1)
+    wrong = _first_wrong(array, holds)
     if wrong is not None:
         must = "be within the range of float32" if np.isfinite(array[wrong]) else "be finite"
         place = ", ".join(map(str, wrong))
@@ -74,7 +76,7 @@ def infer_input_shape(x: np.ndarray) -> tuple[int, ...]:
     return x.shape[1:] if x.ndim > 1 else (1,)
 
 
-def prepare_x(x, input_shape, first_layer: str, what: str = "x") -> np.ndarray:
+def prepare_x(x, input_shape, first_layer, what: str = "x") -> np.ndarray:
     """Rows of exactly `input_shape`. An axis of size 1 at the end is added or dropped to fit."""
     x = as_array(x, what)
     expected = tuple(input_shape)
@@ -93,7 +95,8 @@ def prepare_x(x, input_shape, first_layer: str, what: str = "x") -> np.ndarray:
 def _wrong_shape(x, expected, first_layer) -> str:
     row = x.shape[1:]
     message = (
-        f"{first_layer} expects inputs of shape {batch_text(expected)}, got {shape_text(x.shape)}"
+        f"{first_layer._label} expects inputs of shape {batch_text(expected)}, "
+        f"got {shape_text(x.shape)}"
     )
     if x.shape == expected:
         return message + "; add the batch axis: x[np.newaxis]"
@@ -117,9 +120,9 @@ def check_indices(x: np.ndarray, size: int, layer: str) -> None:
     """For an Embedding at the model's front: whole numbers in [0, size), or ValueError."""
     if not x.size:
         return
-    wrong = _first(x, lambda part: ~((part >= 0) & (part < size)))
+    wrong = _first_wrong(x, lambda part: (part >= 0) & (part < size))
     if wrong is None and x.dtype.kind == "f":
-        wrong = _first(x, lambda part: part != np.floor(part))
+        wrong = _first_wrong(x, lambda part: part == np.floor(part))
     if wrong is not None:
         place = ", ".join(map(str, wrong))
         raise ValueError(
@@ -127,15 +130,17 @@ def check_indices(x: np.ndarray, size: int, layer: str) -> None:
         )
 
 
-def _first(array: np.ndarray, test):
-    """The index of the first element for which the vectorised `test` holds, or None."""
+def _first_wrong(array: np.ndarray, holds):
+    """The index of the first element for which the vectorised `holds` is false, or None."""
     if array.ndim == 0 or not array.size:
         return None
-    step = max(1, _CHUNK // max(1, array.size // len(array)))
+    step = len(array)
+    if array.size > _CHUNK:
+        step = max(1, _CHUNK // (array.size // len(array)))
     for begin in range(0, len(array), step):
-        found = test(array[begin : begin + step])
-        if found.any():
-            place = np.unravel_index(int(found.argmax()), found.shape)
+        right = holds(array[begin : begin + step])
+        if np.count_nonzero(right) < right.size:  # a quarter of what right.all() takes
+            place = np.unravel_index(int(right.argmin()), right.shape)
             return (begin + int(place[0]), *map(int, place[1:]))
     return None
 
@@ -146,9 +151,12 @@ def _first(array: np.ndarray, test):
 def class_numbers(y, classes: int, what: str) -> np.ndarray:
     """`y` as int32 class numbers. ValueError for NaN, fractions, and those not in [0, classes)."""
     y = as_array(y, what)
-    wrong = _first(y, lambda part: ~((part >= 0) & (part < classes)))
+    plain = _core.class_numbers(y, classes)
+    if plain is not None:
+        return plain
+    wrong = _first_wrong(y, lambda part: (part >= 0) & (part < classes))
     if wrong is None and y.dtype.kind == "f":
-        wrong = _first(y, lambda part: part != np.floor(part))
+        wrong = _first_wrong(y, lambda part: part == np.floor(part))
     if wrong is not None:
         value, place = y[wrong], ", ".join(map(str, wrong))
         hint = ""

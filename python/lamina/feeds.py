@@ -239,7 +239,7 @@ def checked_rows(x, y, weight, model, shapes, what=("x", "y", "sample_weight")):
 
 def prepare_inputs(x, model, input_shape, what="x"):
     """x, checked against the model's input shape; the indices too if an Embedding comes first."""
-    x = data.prepare_x(x, input_shape, model._layers[0]._label, what)
+    x = data.prepare_x(x, input_shape, model._layers[0], what)
     embedding = model._front_embedding
     if embedding is not None:
         data.check_indices(x, embedding.input_dim, embedding._label)

@@ -7,15 +7,22 @@ a call that raises for its arguments has not even built an unbuilt model.
 
 from __future__ import annotations
 
+import time
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from . import _checks, data, feeds
 from .callbacks import CallbackList
 from .compiling import Compilable
-from .progress import Progress
+from .progress import Progress, finished
+
+if TYPE_CHECKING:
+    from .memory import MemoryReport
 
 _STRETCH = 0.05  # seconds of one call into the core
 _ALL = 1 << 62
+_FOR_EVER = float("inf")
 
 
 class Inference(Compilable):
@@ -75,6 +82,15 @@ class Inference(Compilable):
         as a few MB hold, at least 32) costs or saves memory and time only.
         """
         verbose = _checks.verbose(verbose)
+        shown = _checks.batch_size(batch_size)
+        # A bar that moves with batches of the caller's size takes the long way.
+        if steps is None and callbacks is None and (batch_size is None or not verbose):
+            begin = time.monotonic()
+            out = self._predict_few(x)
+            if out is not None:
+                if verbose:
+                    finished(verbose, -(-len(out) // shown), time.monotonic() - begin)
+                return out
         steps = _checks.steps("steps", steps)
         hooks = CallbackList(callbacks)
         if feeds.is_iterable_of_batches(x):
@@ -84,7 +100,6 @@ class Inference(Compilable):
             total = steps
         else:
             x = self._inputs(x)
-            shown = _checks.batch_size(batch_size)
             total = -(-len(x) // shown)
             if steps is not None and steps < total:
                 total = steps
@@ -144,16 +159,38 @@ class Inference(Compilable):
         training=True has Dropout drop, and BatchNormalization use the batch's moments and move
         its averages, as in Keras.
         """
+        if not training:
+            few = self._predict_few(x)
+            if few is not None:
+                return few
         x = self._inputs(x)
         out = np.empty((len(x), *self._shapes[-1]), np.float32)
         if len(x):
             # With training=True the batch is one: its moments are of all rows.
+            mode = "rehearse" if training else "predict"
             rows = len(x) if training else min(len(x), self._rows_at_once)
-            kept = self._take_runner("predict", rows, bool(training))
-            if training and kept[1].batch_size != rows:
-                kept = self._take_runner("predict", rows, True)
-            kept[1].predict(x, out, training=bool(training))
-            self._keep_runner("predict", kept)
+            kept = self._take_runner(mode, rows)
+            kept[1].predict(x, out)
+            self._keep_runner(mode, kept)
+        return out
+
+    def _predict_few(self, x) -> np.ndarray | None:
+        """The outputs for a plain array of few rows by the shortest way; None, and nothing done,
+        where something is to be checked, converted or made first."""
+        if self._front_embedding is not None:
+            return None
+        kept = self._runners.pop("predict", None)
+        if kept is None:
+            return None
+        (network,), runner = kept
+        out = None
+        if network is self._network:
+            self._busy[runner] = "used to predict"  # _at_work by hand: the runner is ours alone
+            try:
+                out = runner.predict_few(x, self._rows_at_once)
+            finally:
+                del self._busy[runner]
+        self._runners["predict"] = kept
         return out
 
     def _inputs(self, x) -> np.ndarray:
@@ -175,6 +212,31 @@ class Inference(Compilable):
         """The outputs for one batch."""
         return self(x)
 
+    def memory_report(self, batch_size: int | None = 32, mode: str = "train") -> MemoryReport:
+        """The bytes that a mode ("train", "test" for evaluate, or "predict") takes with batches of
+        this size: a MemoryReport of ints that add up to its `total`, and that prints as a table.
+
+        Computed by laying the buffers out, without allocating them. batch_size None: the mode's
+        own, which for predict(x) is as many rows as a few MB hold. Beside it come, for as long as
+        a call lasts: 8 bytes a row for the order of shuffled rows (16 while it is drawn), targets
+        and weights that had to be converted (4 bytes a number), the outputs of predict, and up to
+        a few MB while arguments are checked. x is never copied where the core can read it.
+
+        ValueError for a model that is not built, or not compiled where the mode asks for a loss.
+        """
+        from .memory import report
+
+        mode = _checks.choice("mode", mode, ("train", "test", "predict"))
+        if mode != "predict":
+            self._require_loss("memory_report")
+        self._realise()
+        size = _checks.batch_size(batch_size)
+        if batch_size is None and mode == "predict":
+            size = self._rows_at_once
+        if mode == "train":
+            self._check_backward()
+        return report(self, mode, size)
+
     # ---- what fit shares ------------------------------------------------------------------------
 
     def _one_batch(self, mode, x, y, sample_weight, class_weight, return_dict):
@@ -187,15 +249,15 @@ class Inference(Compilable):
         if class_weight is not None:
             weight = data.weights_of_classes(class_weight, y, self._compiled.loss._sparse)
         self._adopt(shapes)
-        if mode == "train":
-            self._check_backward()
         kept = self._take_runner(mode, len(x))
         runner = kept[1]
         runner.start(x, y, weight, None, len(x))
-        runner.run(1, float("inf"))
-        logs = dict(zip(self._compiled.names, runner.last_results(), strict=True))
+        runner.run(1, _FOR_EVER)
+        values = runner.last_results()
         self._keep_runner(mode, kept)
-        return self._returned(dict(sorted(logs.items())), return_dict)
+        if return_dict:
+            return {name: values[i] for name, i in self._compiled.order}
+        return values if len(values) > 1 else values[0]
 
     def _run(self, run: feeds.Pass, feed, hooks, mode: str, progress: Progress) -> int:
         """One epoch of a feed; returns the number of batches."""
@@ -208,13 +270,14 @@ class Inference(Compilable):
                 progress.update(done, self._logs(run) if progress.drawing else {})
                 count = feed.run(run, _ALL, _STRETCH)
             return done
-        begin = getattr(hooks, f"on_{mode}_batch_begin")
-        end = getattr(hooks, f"on_{mode}_batch_end")
+        begin, end = hooks.of_batches(mode)
         while feed.more():
-            begin(done)
+            for hook in begin:
+                hook(done)
             feed.run(run, 1, 0.0)
-            logs = self._logs(run)
-            end(done, logs)
+            logs = self._logs(run) if end or progress.drawing else {}
+            for hook in end:
+                hook(done, logs)
             done += 1
             progress.update(done, logs)
             if mode == "train" and self.stop_training:
@@ -222,7 +285,8 @@ class Inference(Compilable):
         return done
 
     def _logs(self, run: feeds.Pass) -> dict[str, float]:
-        return dict(sorted(zip(self._compiled.names, run.results(), strict=True)))
+        values = run.results()
+        return {name: values[i] for name, i in self._compiled.order}
 
     def _test(self, feed, hooks, progress: Progress) -> dict[str, float]:
         run = feeds.Pass(self, "test")

@@ -65,23 +65,36 @@ class Progress:
         return " - ".join([f"{done}/{done}", took, step, *metric_texts(logs)])
 
     def _line(self, done, logs, now, target) -> str:
-        count, bar = f"{done}/{target if target is not None else 'Unknown'}", ""
+        step = self._per_step(done, now)
+        if done == target or target is None:
+            took = f"{round(now - self._start)}s"
+        else:
+            took = duration(step * (target - done))
+        count = f"{done}/{'Unknown' if target is None else target}"
         filled = _WIDTH * done // target if target else 0
         mark = _mark()
-        step = self._per_step(done, now)
-        if done == target:
-            took = f"{now - self._start:.0f}s"
-        elif target is not None:
-            took = duration(step * (target - done))
-        else:
-            took = f"{now - self._start:.0f}s"
         if self._redraws:
             count, took = f"\x1b[1m{count}\x1b[0m", f"\x1b[1m{took}\x1b[0m"
             bar = f"\x1b[32m{mark * filled}\x1b[0m\x1b[37m{mark * (_WIDTH - filled)}\x1b[0m"
         else:
             bar = mark * filled
-        first = f"{count} {bar} {took} {step_time(step)}"
-        return " - ".join([first, *metric_texts(logs)])
+        line = f"{count} {bar} {took} {step_time(step)}"
+        return " - ".join([line, *metric_texts(logs)]) if logs else line
+
+
+def finished(verbose: int, done: int, seconds: float) -> None:
+    """What a Progress without metrics writes that took this long and was never updated.
+
+    The plain line is made here by the shortest way and, as print does, left to stdout's buffer: a
+    Progress and a flush took longer than the row that predict(x) had computed.
+    """
+    if verbose == 1 and sys.stdout is not None and not _can_redraw():
+        step = step_time(seconds / done)
+        sys.stdout.write(f"{done}/{done} {_mark() * _WIDTH} {round(seconds)}s {step}\n")
+        return
+    progress = Progress(verbose, done)
+    progress._start -= seconds
+    progress.finish(done, {})
 
 
 def metric_texts(logs: dict) -> list[str]:
@@ -94,10 +107,10 @@ def number(value: float) -> str:
 
 def step_time(seconds: float) -> str:
     if seconds >= 1 or seconds == 0:
-        return f"{seconds:.0f}s/step"
+        return f"{round(seconds)}s/step"
     if seconds >= 1e-3:
-        return f"{seconds * 1e3:.0f}ms/step"
-    return f"{seconds * 1e6:.0f}us/step"
+        return f"{round(seconds * 1e3)}ms/step"
+    return f"{round(seconds * 1e6)}us/step"
 
 
 def duration(seconds: float) -> str:

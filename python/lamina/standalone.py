@@ -40,8 +40,10 @@ def call_layer(layer, x, training) -> np.ndarray:
     network.set_trainable(0, layer.trainable)
     seed = _random.next_seed() if training else 0
     out = np.empty((len(x), *network.output_shape), np.float32)
-    runner = _core.Runner(network, "predict", max(1, min(len(x), 32)), seed=seed)
-    runner.predict(x, out, training=bool(training))
+    # With training=True the batch is one, as in a model.
+    rows = max(1, len(x) if training else min(len(x), 32))
+    runner = _core.Runner(network, "rehearse" if training else "predict", rows, seed=seed)
+    runner.predict(x, out)
     return out
 
 

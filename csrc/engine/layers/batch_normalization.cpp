@@ -61,17 +61,16 @@ class BatchNormalization final : public Layer {
     const int x = place.x, y = place.y = program.buffer(place.input_size());
     const Vectors v{program.buffer(0, Vectors::kForward * cols), cols};
     place.saved.push_back(v.id);
-    const bool frozen = place.frozen;
     const float momentum = momentum_;
-    const auto uses_batch = [=](const Run& run) { return run.training && !frozen; };
-    if (!frozen && program.mode() != Mode::test) add_statistics(program, place, v);
+    const bool uses_batch = program.as_in_training() && !place.frozen;
+    if (uses_batch) add_statistics(program, place, v);
 
     program.add({.what = name() + " factors",
                  .uses = {v.id},
                  .tiles = [](const Run&) { return int64_t{1}; },
                  .body =
                      [=](const Run& run, int64_t, float*) {
-                       if (!uses_batch(run)) {
+                       if (!uses_batch) {
                          std::copy_n(run.parameters + at.moving_mean, cols, v.mean(run));
                          std::copy_n(run.parameters + at.moving_variance, cols, v.variance(run));
                        }
@@ -90,10 +89,11 @@ class BatchNormalization final : public Layer {
                        norm.apply(*run.kernels, run.buffer(y), run.buffer(x), v.mean(run),
                                   v.scale(run), v.shift(run), run.rows * per_row, tile);
                      }});
+    if (!uses_batch) return;
     program.add_commit(
         {.what = name() + " moving statistics",
          .uses = {v.id},
-         .tiles = [=](const Run& run) { return int64_t{uses_batch(run)}; },
+         .tiles = [](const Run&) { return int64_t{1}; },
          .body =
              [=](const Run& run, int64_t, float*) {
                norm.update_moving(run.parameters + at.moving_mean, v.mean(run), momentum);
@@ -172,16 +172,14 @@ class BatchNormalization final : public Layer {
     return rows;
   }
 
-  // Mean and variance of the batch: no tiles at all in a pass that is not training.
+  // Mean and variance of the batch.
   void add_statistics(Program& program, const Place& place, const Vectors& v) const {
     const ops::BatchNorm norm = operation(place);
     const int64_t per_row = rows_per_row(place);
     const int x = place.x;
     const int partial = program.buffer(0, norm.partial_floats(program.capacity() * per_row));
-    const auto row_tiles = [=](const Run& run) {
-      return run.training ? norm.row_tiles(run.rows * per_row) : 0;
-    };
-    const auto one_tile = [](const Run& run) { return int64_t{run.training}; };
+    const auto row_tiles = [=](const Run& run) { return norm.row_tiles(run.rows * per_row); };
+    const auto one_tile = [](const Run&) { return int64_t{1}; };
     program.add({.what = name() + " sums",
                  .uses = {x, partial},
                  .tiles = row_tiles,

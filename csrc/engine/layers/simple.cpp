@@ -20,14 +20,14 @@ class ActivationLayer final : public Layer {
   }
   const ActivationSpec* last_activation() const override { return &spec_; }
 
-  // Works on a copy: the layer before may need its own output for its gradient.
+  // Works on a copy where the layer before may need its own output for its gradient.
   void forward(Program& program, Place& place) const override {
     if (place.skip_activation || spec_.is(Activation::linear)) {
       place.y = place.x;
       return;
     }
     const int64_t size = place.input_size();
-    const int x = place.x, z = program.buffer(size);
+    const int x = place.x, z = program.training() ? program.buffer(size) : x;
     if (spec_.kind == ActivationSpec::Kind::elementwise) {
       const int f = static_cast<int>(spec_.function);
       const float alpha = spec_.alpha;
@@ -38,10 +38,12 @@ class ActivationLayer final : public Layer {
       place.y = z;
       return;
     }
-    add_elementwise(program, name() + " copy", {x, z}, size,
-                    [=](const Run& run, int64_t first, int64_t n) {
-                      std::copy_n(run.buffer(x) + first, n, run.buffer(z) + first);
-                    });
+    if (z != x) {
+      add_elementwise(program, name() + " copy", {x, z}, size,
+                      [=](const Run& run, int64_t first, int64_t n) {
+                        std::copy_n(run.buffer(x) + first, n, run.buffer(z) + first);
+                      });
+    }
     place.y = add_activation_forward(program, place, spec_, z);
   }
 
@@ -63,7 +65,7 @@ class Dropout final : public Layer {
   Shape output_shape(const Shape& input) const override { return input; }
 
   void forward(Program& program, Place& place) const override {
-    if (rate_ == 0.0f || program.mode() == Mode::test) {
+    if (rate_ == 0.0f || !program.as_in_training()) {
       place.y = place.x;
       return;
     }
@@ -82,14 +84,9 @@ class Dropout final : public Layer {
     const uint32_t layer = place.index;
     add_elementwise(program, name(), {x, y}, place.input_size(),
                     [=](const Run& run, int64_t first, int64_t n) {
-                      float* out = run.buffer(y) + first;
-                      const float* in = run.buffer(x) + first;
-                      if (run.training) {
-                        const RandomStream stream{run.seed, layer, run.step};
-                        run.kernels->dropout(out, in, stream, first, n, rate);
-                      } else {
-                        std::copy_n(in, n, out);
-                      }
+                      const RandomStream stream{run.seed, layer, run.step};
+                      run.kernels->dropout(run.buffer(y) + first, run.buffer(x) + first, stream,
+                                           first, n, rate);
                     });
   }
 
@@ -138,7 +135,7 @@ class Rescaling final : public Layer {
   Shape output_shape(const Shape& input) const override { return input; }
 
   void forward(Program& program, Place& place) const override {
-    place.y = program.buffer(place.input_size());
+    place.y = program.training() ? program.buffer(place.input_size()) : place.x;
     add_affine(program, place, place.y, place.x, scale_, offset_);
   }
   void backward(Program& program, Place& place) const override {
