@@ -1,11 +1,15 @@
-"""The kernels alone, against NumPy and PyTorch, taking turns in one process a thread count."""
+"""The kernels alone, and predictions: contenders that take turns in one process."""
+
+import pytest
 
 from . import harness, peers
+from .limits import Work
 
 
-def compare(job: str, threads: int, report) -> None:
-    names = ["lamina", *(name for name in ("numpy", "torch") if name in peers.present())]
+def compare(job: str, threads: int, report, rivals: tuple[str, ...]) -> None:
+    names = ["lamina", *(name for name in rivals if name in peers.present())]
     records = harness.run_worker(job, ",".join(names), threads)
+    assert records
     for record in records:
         report.add(
             job,
@@ -13,9 +17,8 @@ def compare(job: str, threads: int, report) -> None:
             record["contender"],
             threads,
             record["samples"],
-            work=record["work"],
+            work=Work(**record["work"]) if record["work"] else None,
         )
-    assert {record["contender"] for record in records} >= set(names)
     wrong = [
         (record["case"], record["contender"], record["disagreement"])
         for record in records
@@ -24,13 +27,10 @@ def compare(job: str, threads: int, report) -> None:
     assert wrong == [], "these disagree with NumPy by more than rounding explains"
 
 
-def test_gemm(threads, report):
-    compare("gemm", threads, report)
-
-
-def test_kernels(threads, report):
-    compare("kernels", threads, report)
+@pytest.mark.parametrize("job", ["gemm", "conv", "kernels"])
+def test_kernels(job, threads, report, probed):
+    compare(job, threads, report, ("numpy", "torch"))
 
 
 def test_predict(threads, report):
-    compare("predict", threads, report)
+    compare("predict", threads, report, ("numpy", "torch", "jax", "onnxruntime", "tensorflow"))

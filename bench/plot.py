@@ -1,0 +1,95 @@
+"""A picture of a report: each job's time with the best peer over that with lamina, as bars."""
+
+from .layout import plural
+from .report import Report
+from .tables import TITLES
+
+# Two columns of about one height.
+COLUMNS = (("mnist", "training", "predict", "kernels"), ("gemm", "conv"))
+COLOURS = ("#1f6f8b", "#e0903a", "#7a9e52", "#8c6bb1")  # by number of threads
+
+
+def draw(report: Report, path: str) -> bool:
+    """Writes the picture, its format as the name says; False where there is nothing to show.
+    ImportError without matplotlib."""
+    from matplotlib.figure import Figure
+
+    ratios = {}
+    for m in report.measurements.values():
+        ratio = report.ratio(m.group, m.case, m.threads)
+        if ratio:
+            ratios.setdefault((m.group, m.case), {})[m.threads] = ratio
+    counts = sorted({n for by_threads in ratios.values() for n in by_threads})
+    columns = [[key for group in groups for key in ratios if key[0] == group] for groups in COLUMNS]
+    columns = [column for column in columns if column]
+    if not columns:
+        return False
+    longest = max(map(len, columns)) + len(COLUMNS[0])
+    figure = Figure(figsize=(8.5 * len(columns), 1.6 + 0.36 * longest), layout="constrained")
+    for column, axes in zip(
+        columns, figure.subplots(1, len(columns), squeeze=False)[0], strict=True
+    ):
+        bars(axes, column, ratios, counts, report)
+    c = report.circumstances
+    figure.suptitle(
+        f"Best peer's time / lamina's: right of the line lamina is faster\n"
+        f"{c['date']}, {c['processor']}, {c['isa']}",
+        fontsize=13,
+    )
+    figure.savefig(path, dpi=110)
+    return True
+
+
+def bars(axes, column, ratios, counts, report) -> None:
+    """One line a job, a bar for each number of threads; a gap and a heading before each group."""
+    height = 0.8 / len(counts)
+    ticks, labels, line, group = [], [], 0.0, None
+    for key in column:
+        if key[0] != group:
+            group = key[0]
+            line += 0.4 if ticks else 0.0
+            ticks.append(line)
+            labels.append(TITLES[group].split(",")[0].upper())
+            line += 1
+        ticks.append(line)
+        labels.append(key[1])
+        for i, count in enumerate(counts):
+            ratio = ratios[key].get(count)
+            if ratio:
+                at = line + (i - (len(counts) - 1) / 2) * height
+                colour = COLOURS[i % len(COLOURS)]
+                axes.barh(at, ratio - 1, height, left=1, color=colour)
+                best = report.best_peer(*key, count).contender
+                axes.annotate(
+                    f"{ratio:.2f} {best}",
+                    (ratio, at),
+                    xytext=(3 if ratio >= 1 else -3, 0),
+                    textcoords="offset points",
+                    ha="left" if ratio >= 1 else "right",
+                    va="center",
+                    fontsize=6.5,
+                )
+        line += 1
+    axes.set_xscale("log")
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.set_ylim(line, -0.8)
+    axes.set_yticks(ticks, labels, fontsize=8)
+    axes.tick_params(axis="y", length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    values = [ratios[key][count] for key in column for count in ratios[key]]
+    axes.set_xlim(min([*values, 1]) / 2.2, max([*values, 1]) * 2.2)
+    marks = [
+        m for m in (0.25, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50, 100, 1000) if in_view(axes, m)
+    ]
+    axes.set_xticks(marks, [f"{mark:g}×" for mark in marks])
+    axes.minorticks_off()
+    axes.grid(axis="x", linewidth=0.3)
+    axes.set_axisbelow(True)
+    for i, count in enumerate(counts):
+        axes.barh(0, 0, color=COLOURS[i % len(COLOURS)], label=plural(count))
+    axes.legend(loc="lower right", frameon=False, fontsize=8)
+
+
+def in_view(axes, value: float) -> bool:
+    low, high = axes.get_xlim()
+    return low <= value <= high

@@ -1,0 +1,77 @@
+"""Training jobs: `model.fit` against the peers, a process for every (peer, threads).
+
+See training/ for what is trained and how each of them does it.
+"""
+
+import pytest
+
+from . import harness, peers
+
+# What the report calls them; those of an installed peer run.
+CONTENDERS = {
+    "lamina": "lamina",
+    "numpy": "NumPy by hand",
+    "torch": "PyTorch eager, default Adam",
+    "torch:fused": "PyTorch eager, fused Adam, flush denormals",
+    "jax": "JAX, epoch in one jitted scan",
+    "tensorflow": "TensorFlow, Keras model.fit",
+    "tensorflow:no-autotune": "TensorFlow, model.fit, tf.data autotune off",
+    "scikit-learn": "scikit-learn MLPClassifier (no dropout)",
+}
+# NumPy has no convolution, scikit-learn neither; a slow PyTorch says nothing there.
+MISSING = {"cnn": {"numpy", "torch", "scikit-learn"}, "wide": {"torch", "scikit-learn"}}
+
+
+def train(job: str, threads: int, report, turns: list[str], enough: float) -> None:
+    """turns: contenders, one process each, in this order; reported in that of CONTENDERS."""
+    records = {name: [] for name in CONTENDERS if name in turns}
+    for name in turns:
+        records[name] += harness.run_worker(job, name, threads)
+    accuracy = {}
+    for name, found in records.items():
+        for record in found:
+            report.add(
+                record["group"],
+                record["case"],
+                CONTENDERS[name],
+                threads,
+                record["samples"],
+                first=[record["first"]],
+            )
+            accuracy[name, record["case"]] = record["accuracy"]
+    assert accuracy
+    assert {key: value for key, value in accuracy.items() if not value >= enough} == {}
+
+
+def contenders(job: str) -> list[str]:
+    there = {"lamina", *peers.present()}
+    names = [name for name in CONTENDERS if name.partition(":")[0] in there]
+    return [name for name in names if name not in MISSING.get(job, ())]
+
+
+# All learn: a model that does not gets 0.1. A smoke run takes 10 steps, or 26.
+def least_accuracy(plan) -> float:
+    return 0.3 if plan.smoke else 0.9
+
+
+def test_mnist(threads, report, plan, probed):
+    turns = harness.alternating(contenders("mnist"), plan.processes)
+    train("mnist", threads, report, turns, least_accuracy(plan))
+
+
+@pytest.mark.parametrize("job", ["cnn", "wide"])
+def test_jobs(job, threads, report, plan):
+    """Minutes for some: once each, and lamina before and after the others."""
+    names = contenders(job)
+    train(job, threads, report, names if plan.smoke else [*names, "lamina"], least_accuracy(plan))
+
+
+def test_crowded(report, plan):
+    """Eight threads, whatever the machine has."""
+    for record in harness.run_worker("mnist", "lamina", 8):
+        report.add("crowded", record["case"], "lamina", 8, record["samples"])
+
+
+def test_conveniences(threads, report):
+    for record in harness.run_worker("conveniences", "lamina", threads):
+        report.add("conveniences", record["case"], "lamina", threads, record["samples"])
