@@ -46,12 +46,17 @@ def probe(report, tmp_path_factory) -> Path | None:
 
 
 @pytest.fixture
-def probed(probe, report, plan, threads) -> None:
-    """Asks the machine for its limits, now and with so many threads; the best answer counts."""
-    if probe is None or (plan.smoke and threads in report.limits.rates):
-        return
-    rates = limits.measure(probe, report.limits.caches, threads, plan.probe)
-    report.limits.add(threads, rates)
+def probed(probe, report, plan, threads):
+    """Asks the machine for its limits with so many threads, before a test and after it."""
+
+    def ask():
+        if probe and not (plan.smoke and threads in report.limits.rates):
+            rates = limits.measure(probe, report.limits.caches, threads, plan.probe)
+            report.limits.add(threads, rates)
+
+    ask()
+    yield
+    ask()
 
 
 def pytest_generate_tests(metafunc):

@@ -26,6 +26,13 @@ def limits(report: Report) -> Table | None:
             cells = [f"{rates[n][name]:,.0f} {unit}" if name in rates[n] else "–" for n in counts]
             rows.append([labels.get(name, name), *cells])
     notes = [f"no AMX bf16: {known['no_amx']}"] if "no_amx" in known else []
+    for n in counts:
+        low, high = min(report.limits.clock[n]), max(report.limits.clock[n])
+        if low < 0.95 * high:
+            notes.append(
+                f"the FMA loop gave {low:.0f} to {high:.0f} GFLOP/s on {plural(n)} in the course "
+                "of the run: the clock moved, or others were at work; shares may be too low"
+            )
     sizes = [f"{level} {size >> 10:,} KB" for level, size in report.limits.caches.items() if size]
     return Table(f"caches: {', '.join(sizes)}", rows, notes)
 

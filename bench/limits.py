@@ -26,7 +26,8 @@ class NoProbeError(Exception):
 @dataclass(frozen=True)
 class Work:
     """What one call has to do at the least. flops: where arithmetic is the point; otherwise bytes
-    that must be read and written. resident: bytes of all arrays, where some are both."""
+    that must be read and written. resident: the bytes of all arrays, where some are changed in
+    place and so are both."""
 
     flops: float | None = None
     read: float = 0
@@ -39,11 +40,13 @@ class Work:
 class Limits:
     caches: dict[str, int] = field(default_factory=dict)  # bytes: L1, L2 of a core; L3 shared
     rates: dict[int, dict] = field(default_factory=dict)  # by threads: what probe.cpp prints
+    clock: dict[int, list] = field(default_factory=dict)  # by threads: every "fma" of the run
     reason: str = ""  # why there are none
 
     def add(self, threads: int, rates: dict) -> None:
         """A limit is the best that was ever seen: a slower clock lowers it."""
-        known = self.rates.setdefault(threads, rates)
+        self.clock.setdefault(threads, []).append(rates["fma"])
+        known = self.rates.setdefault(threads, dict(rates))
         for name, value in rates.items():
             if isinstance(value, float):
                 known[name] = max(known.get(name, 0.0), value)
@@ -57,8 +60,9 @@ class Limits:
             return work.flops / seconds / (rates["fma"] * 1e9), "FMA"
         size = work.read + work.written if work.resident is None else work.resident
         level = self.level(size, threads)
-        # A reduction writes next to nothing; the others move data as the triad does.
-        kind = "read" if work.written < work.read / 10 else "triad"
+        # A reduction writes next to nothing; what changes its arrays in place spares the memory
+        # the reads that come before other stores; the rest moves data as the triad does.
+        kind = "read" if work.written < work.read / 10 else "update" if work.resident else "triad"
         rate = max(value for name, value in rates.items() if name.startswith(f"{level} {kind}"))
         return (work.read + work.written) / seconds / (rate * 1e9), level
 
@@ -115,12 +119,11 @@ def caches() -> dict[str, int]:
     units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
     cpu = peers.usable_cpus()[0]
     for index in Path(f"/sys/devices/system/cpu/cpu{cpu}/cache").glob("index*"):
-        level, kind, size = ((index / name).read_text().strip() for name in CACHE_FILES)
+        level, kind, size = (
+            (index / name).read_text().strip() for name in ("level", "type", "size")
+        )
         if kind != "Instruction" and f"L{level}" in sizes:
             sizes[f"L{level}"] = int(size.rstrip("KMG")) * units.get(size[-1], 1)
     sizes["L1"] = sizes["L1"] or 32 << 10
     sizes["L2"] = sizes["L2"] or 256 << 10
     return sizes
-
-
-CACHE_FILES = ("level", "type", "size")

@@ -49,7 +49,7 @@ def bars(axes, column, ratios, counts, report) -> None:
             group = key[0]
             line += 0.4 if ticks else 0.0
             ticks.append(line)
-            labels.append(TITLES[group].split(",")[0].upper())
+            labels.append(TITLES[group].split(",")[0])
             line += 1
         ticks.append(line)
         labels.append(key[1])
@@ -74,10 +74,14 @@ def bars(axes, column, ratios, counts, report) -> None:
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_ylim(line, -0.8)
     axes.set_yticks(ticks, labels, fontsize=8)
+    for label in axes.get_yticklabels():
+        if label.get_text() in (TITLES[name].split(",")[0] for name in TITLES):
+            label.set_fontweight("bold")
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
     values = [ratios[key][count] for key in column for count in ratios[key]]
-    axes.set_xlim(min([*values, 1]) / 2.2, max([*values, 1]) * 2.2)
+    # Room for the words beside the longest bars.
+    axes.set_xlim(min([*values, 1]) / 3, max([*values, 1]) * 4)
     marks = [
         m for m in (0.25, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50, 100, 1000) if in_view(axes, m)
     ]

@@ -4,10 +4,10 @@
 //
 // One thread for each CPU named, bound to it. Prints one JSON object: GFLOP/s of fused
 // multiply-adds in float32 ("fma") and of AMX bf16 products ("amx"; "no_amx" says why where there
-// is none), and GB/s of reading and of the triad a = b + s c at every level of the memory, all
-// threads together. L2_BYTES is a thread's, L3_BYTES what all share, 0 for a level that is not
-// there. Bytes are those that the program names: a store counts once, the read of its cache line
-// that most processors add does not.
+// is none), and GB/s of reading, of the triad a = b + s c and of the update a = a + s b at every
+// level of the memory, all threads together. L2_BYTES is a thread's, L3_BYTES what all share, 0 for
+// a level that is not there. Bytes are those that the program names: a store counts once, the read
+// of its cache line that most processors add does not.
 //
 // Each figure is the best of several rounds of SECONDS: these are limits, and everything that
 // disturbs a round lowers it. Compiled without -march; each loop names the instructions it uses.
@@ -43,6 +43,7 @@ struct Loops {
   float (*fma)(int64_t rounds, float factor, float term);
   float (*read)(const float* x, int64_t n);
   void (*triad)(float* a, const float* b, const float* c, float factor, int64_t n);
+  void (*update)(float* a, const float* b, const float* c, float factor, int64_t n);
   void (*stream_triad)(float* a, const float* b, const float* c, float factor, int64_t n);
 };
 
@@ -241,7 +242,8 @@ class Probe {
     });
   }
 
-  // bytes: each thread's three arrays together.
+  // bytes: each thread's three arrays together. update leaves the third alone, and so has three
+  // transfers an element just as triad.
   double triad(decltype(Loops::triad) loop, int64_t bytes) const {
     const int64_t n = whole(bytes / sizeof(float) / 3);
     return best(3 * n * sizeof(float), [&, n] {
@@ -295,15 +297,18 @@ int main(int argc, char** argv) {
   print("L1 read", probe.read(loops, l1 / 2));
   print("L2 read", probe.read(loops, l2 / 2));
   print("L2 triad", probe.triad(loops.triad, l2 / 2));
+  print("L2 update", probe.triad(loops.update, l2 / 2));
   if (const int64_t share = l3 / 2 / threads; share >= 2 * l2) {
     print("L3 read", probe.read(loops, share));
     print("L3 triad", probe.triad(loops.triad, share));
+    print("L3 update", probe.triad(loops.update, share));
   }
   // Four times what is cached, but memory is dear on small machines.
   const int64_t cached = std::max(l3, l2 * threads);
   const int64_t far = std::clamp(4 * cached, int64_t{96} << 20, int64_t{1} << 30) / threads;
   print("DRAM read", probe.read(loops, far));
   print("DRAM triad", probe.triad(loops.triad, far));
+  print("DRAM update", probe.triad(loops.update, far));
   if (loops.stream_triad) print("DRAM triad, streaming", probe.triad(loops.stream_triad, far));
   const std::string no_amx = why_no_amx();
   if (no_amx.empty()) {

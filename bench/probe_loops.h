@@ -58,7 +58,19 @@ TARGET void triad(float* a, const float* b, const float* c, float factor, int64_
   }
 }
 
+// a = a + factor b: what is written has been read, as an optimizer's parameters are.
+TARGET void update(float* a, const float* b, const float*, float factor, int64_t n) {
+  for (int64_t i = 0; i < n; i += 4 * kLanes) {
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      const int64_t at = i + j * kLanes;
+      *reinterpret_cast<Vector*>(a + at) += factor * *reinterpret_cast<const Vector*>(b + at);
+    }
+  }
+}
+
 #ifdef STREAM
+// The triad with stores past the caches.
 TARGET void stream_triad(float* a, const float* b, const float* c, float factor, int64_t n) {
   for (int64_t i = 0; i < n; i += 4 * kLanes) {
 #pragma GCC unroll 4
@@ -73,7 +85,7 @@ TARGET void stream_triad(float* a, const float* b, const float* c, float factor,
 #endif
 
 constexpr Loops kLoops = {
-    BYTES,        fma, read, triad,
+    BYTES,        fma, read, triad, update,
 #ifdef STREAM
     stream_triad,
 #else

@@ -102,8 +102,9 @@ class Report:
         report = cls()
         report.circumstances = data["circumstances"]
         limits = data.get("limits", {})
-        rates = {int(threads): rates for threads, rates in limits.get("rates", {}).items()}
-        report.limits = Limits(**limits | {"rates": rates})
+        for name in ("rates", "clock"):  # JSON has made strings of the numbers of threads
+            limits[name] = {int(n): value for n, value in limits.get(name, {}).items()}
+        report.limits = Limits(**limits)
         for item in data["measurements"]:
             work = item["work"]
             if isinstance(work, float):

@@ -7,19 +7,24 @@ import pytest
 
 from . import harness, peers
 
-# What the report calls them; those of an installed peer run.
+# What the report calls them.
 CONTENDERS = {
     "lamina": "lamina",
     "numpy": "NumPy by hand",
     "torch": "PyTorch eager, default Adam",
     "torch:fused": "PyTorch eager, fused Adam, flush denormals",
     "jax": "JAX, epoch in one jitted scan",
+    "jax:steps": "JAX, one jitted step a batch",
     "tensorflow": "TensorFlow, Keras model.fit",
     "tensorflow:no-autotune": "TensorFlow, model.fit, tf.data autotune off",
     "scikit-learn": "scikit-learn MLPClassifier (no dropout)",
 }
-# NumPy has no convolution, scikit-learn neither; a slow PyTorch says nothing there.
-MISSING = {"cnn": {"numpy", "torch", "scikit-learn"}, "wide": {"torch", "scikit-learn"}}
+TENSORFLOW = ["tensorflow", "tensorflow:no-autotune"]
+ENTERED = {
+    "mnist": [name for name in CONTENDERS if name != "jax:steps"],
+    "cnn": ["lamina", "torch:fused", "jax:steps", *TENSORFLOW],
+    "wide": ["lamina", "numpy", "torch:fused", "jax", *TENSORFLOW],
+}
 
 
 def train(job: str, threads: int, report, turns: list[str], enough: float) -> None:
@@ -45,8 +50,7 @@ def train(job: str, threads: int, report, turns: list[str], enough: float) -> No
 
 def contenders(job: str) -> list[str]:
     there = {"lamina", *peers.present()}
-    names = [name for name in CONTENDERS if name.partition(":")[0] in there]
-    return [name for name in names if name not in MISSING.get(job, ())]
+    return [name for name in ENTERED[job] if name.partition(":")[0] in there]
 
 
 # All learn: a model that does not gets 0.1. A smoke run takes 10 steps, or 26.

@@ -2,10 +2,10 @@
 
     python -m bench.worker JOB CONTENDERS THREADS
 
-JOB: info; mnist, cnn, wide (one contender: lamina, numpy, torch, torch:fused, jax, tensorflow,
-tensorflow:no-autotune, scikit-learn); conveniences (lamina); gemm, conv, kernels (contenders that
-take turns, comma-separated: lamina,numpy,torch); predict (those, jax, tensorflow, onnxruntime);
-load_data. Standard output carries records only: whatever a library prints goes to standard error.
+JOB: info; mnist, cnn, wide (one contender, of those in test_training.py); conveniences (lamina);
+gemm, conv, kernels (contenders that take turns, comma-separated: lamina,numpy,torch); predict
+(those, jax, tensorflow, onnxruntime); load_data. Standard output carries records only: whatever a
+library prints goes to standard error.
 """
 
 import importlib
