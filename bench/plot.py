@@ -26,10 +26,13 @@ def draw(report: Report, path: str) -> bool:
         return False
     longest = max(map(len, columns)) + len(COLUMNS[0])
     figure = Figure(figsize=(8.5 * len(columns), 1.6 + 0.36 * longest), layout="constrained")
+    ends = []
     for column, axes in zip(
         columns, figure.subplots(1, len(columns), squeeze=False)[0], strict=True
     ):
-        bars(axes, column, ratios, counts, report)
+        ends.append(bars(axes, column, ratios, counts, report))
+    for axes in figure.axes:  # bars of one height, however short the column
+        axes.set_ylim(max(ends), -0.8)
     c = report.circumstances
     figure.suptitle(
         f"Best peer's time / lamina's: right of the line lamina is faster\n"
@@ -40,8 +43,9 @@ def draw(report: Report, path: str) -> bool:
     return True
 
 
-def bars(axes, column, ratios, counts, report) -> None:
-    """One line a job, a bar for each number of threads; a gap and a heading before each group."""
+def bars(axes, column, ratios, counts, report) -> float:
+    """One line a job, a bar for each number of threads; a gap and a heading before each group.
+    Returns where the last line ends."""
     height = 0.8 / len(counts)
     ticks, labels, line, group = [], [], 0.0, None
     for key in column:
@@ -72,7 +76,6 @@ def bars(axes, column, ratios, counts, report) -> None:
         line += 1
     axes.set_xscale("log")
     axes.axvline(1, color="black", linewidth=0.8)
-    axes.set_ylim(line, -0.8)
     axes.set_yticks(ticks, labels, fontsize=8)
     for label in axes.get_yticklabels():
         if label.get_text() in (TITLES[name].split(",")[0] for name in TITLES):
@@ -92,6 +95,7 @@ def bars(axes, column, ratios, counts, report) -> None:
     for i, count in enumerate(counts):
         axes.barh(0, 0, color=COLOURS[i % len(COLOURS)], label=plural(count))
     axes.legend(loc="lower right", frameon=False, fontsize=8)
+    return line
 
 
 def in_view(axes, value: float) -> bool:
