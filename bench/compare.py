@@ -5,7 +5,6 @@ The clock of a machine may differ between two runs; a peer's own ratio shows by 
 
 from .layout import Table, plural
 from .report import BASELINE, Report
-from .tables import TITLES
 
 MOVED = 0.1
 
@@ -26,8 +25,7 @@ def compare(old: Report, new: Report) -> Table | None:
         cells.append(f"{peer.contender} {peer.median / earlier.median:.2f}" if earlier else "–")
         ratios = old.ratio(*where), new.ratio(*where)
         cells += [f"×{ratio:.2f}" if ratio else "–" for ratio in ratios]
-        name = f"{TITLES.get(m.group, m.group).split(',')[0]}: {m.case}, {plural(m.threads)}"
-        lines.append((change, [name, *cells]))
+        lines.append((change, [f"{m.group}: {m.case}, {plural(m.threads)}", *cells]))
     if not lines:
         return None
     moved = sorted((line for line in lines if far(line[0])), key=lambda line: -distance(line[0]))

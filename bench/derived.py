@@ -79,7 +79,9 @@ def scaling(report: Report) -> Table | None:
     if machine:
         loop = (f"{machine[n]:.2f}" if n in machine else "–" for n in more)
         rows.append(["loop of plain FMAs", *loop])
-    base = [m for m in own if m.threads == fewest]
+    base = [
+        m for group in (*JOBS, *KERNELS) for m in own if (m.group, m.threads) == (group, fewest)
+    ]
     rows += [line(f"{JOBS[m.group]} {m.case}".strip(), [m]) for m in base if m.group in JOBS]
     for group, name in KERNELS.items():
         together = [m for m in base if m.group == group]

@@ -13,6 +13,7 @@ def draw(report: Report, path: str) -> bool:
     """Writes the picture, its format as the name says; False where there is nothing to show.
     ImportError without matplotlib."""
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
     ratios = {}
     for m in report.measurements.values():
@@ -33,6 +34,13 @@ def draw(report: Report, path: str) -> bool:
         ends.append(bars(axes, column, ratios, counts, report))
     for axes in figure.axes:  # bars of one height, however short the column
         axes.set_ylim(max(ends), -0.8)
+    figure.legend(
+        handles=[
+            Patch(color=COLOURS[i % len(COLOURS)], label=plural(n)) for i, n in enumerate(counts)
+        ],
+        loc="upper right",
+        frameon=False,
+    )
     c = report.circumstances
     figure.suptitle(
         f"Best peer's time / lamina's: right of the line lamina is faster\n"
@@ -85,19 +93,11 @@ def bars(axes, column, ratios, counts, report) -> float:
     values = [ratios[key][count] for key in column for count in ratios[key]]
     # Room for the words beside the longest bars.
     axes.set_xlim(min([*values, 1]) / 3, max([*values, 1]) * 4)
-    marks = [
-        m for m in (0.25, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50, 100, 1000) if in_view(axes, m)
-    ]
+    low, high = axes.get_xlim()
+    marks = [power * digit for power in (0.01, 0.1, 1, 10, 100, 1000) for digit in (1, 2, 5)]
+    marks = [mark for mark in marks if low <= mark <= high]
     axes.set_xticks(marks, [f"{mark:g}×" for mark in marks])
     axes.minorticks_off()
     axes.grid(axis="x", linewidth=0.3)
     axes.set_axisbelow(True)
-    for i, count in enumerate(counts):
-        axes.barh(0, 0, color=COLOURS[i % len(COLOURS)], label=plural(count))
-    axes.legend(loc="lower right", frameon=False, fontsize=8)
     return line
-
-
-def in_view(axes, value: float) -> bool:
-    low, high = axes.get_xlim()
-    return low <= value <= high

@@ -4,6 +4,7 @@ import importlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
@@ -57,12 +58,17 @@ def data(job: Job):
     if job.sizes is not None and job.sizes[0] != 784:
         return clusters(job)
     shape = (784,) if job.sizes else (28, 28, 1)
-    # Read without importing lamina, whose thread pool has no business in a peer's process.
+    x, y, x_test, y_test = mnist()
+    return x[: job.rows].reshape(-1, *shape), y[: job.rows], x_test.reshape(-1, *shape), y_test
+
+
+@cache
+def mnist():
+    """Read without importing lamina, whose thread pool has no business in a peer's process."""
     with np.load(peers.mnist_file()) as archive:
-        images = [archive[name] for name in ("x_train", "x_test")]
-        labels = [archive[name].astype(np.int32) for name in ("y_train", "y_test")]
-    x, x_test = (part.reshape(-1, *shape) / np.float32(255) for part in images)
-    return x[: job.rows], labels[0][: job.rows], x_test, labels[1]
+        x, x_test = (archive[name] / np.float32(255) for name in ("x_train", "x_test"))
+        y, y_test = (archive[name].astype(np.int32) for name in ("y_train", "y_test"))
+    return x, y, x_test, y_test
 
 
 def clusters(job: Job):
