@@ -3,8 +3,6 @@
 See training/ for what is trained and how each of them does it.
 """
 
-import pytest
-
 from . import harness, peers
 
 # What the report calls them.
@@ -63,11 +61,18 @@ def test_mnist(threads, report, plan, probed):
     train("mnist", threads, report, turns, least_accuracy(plan))
 
 
-@pytest.mark.parametrize("job", ["cnn", "wide"])
-def test_jobs(job, threads, report, plan):
-    """Minutes for some: once each, and lamina before and after the others."""
+def once_each(job: str, threads: int, report, plan) -> None:
+    """For jobs that take minutes: one process each, and lamina once more after the others."""
     names = contenders(job)
     train(job, threads, report, names if plan.smoke else [*names, "lamina"], least_accuracy(plan))
+
+
+def test_cnn(threads, report, plan):
+    once_each("cnn", threads, report, plan)
+
+
+def test_wide(threads, report, plan):
+    once_each("wide", threads, report, plan)
 
 
 def test_crowded(report, plan):
@@ -76,6 +81,6 @@ def test_crowded(report, plan):
         report.add("crowded", record["case"], "lamina", 8, record["samples"])
 
 
-def test_conveniences(threads, report):
+def test_fit_options(threads, report):
     for record in harness.run_worker("conveniences", "lamina", threads):
         report.add("conveniences", record["case"], "lamina", threads, record["samples"])

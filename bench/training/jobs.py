@@ -33,7 +33,7 @@ JOBS = {
     "cnn": [Job("training", "CNN, 12,800 images", 128, 12_800, None, 0.5)],
     "wide": [
         Job(
-            *("training", "MLP 1024-4096-4096-1000, a step", 512, 2048),
+            *("training", "MLP 1024-4096-4096-1000, a step", 512, 1024),
             sizes=(1024, 4096, 4096, 1000),
             dropout=0.0,
             per_step=True,
@@ -48,7 +48,7 @@ def jobs(name: str, smoke: bool) -> list[Job]:
     small = {
         "mnist": {"rows": 6400},
         "cnn": {"rows": 640},
-        "wide": {"rows": 1024, "sizes": (64, 256, 256, 62)},
+        "wide": {"sizes": (64, 256, 256, 62)},
     }
     return [Job(**vars(job) | small[name]) for job in JOBS[name]]
 

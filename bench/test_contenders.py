@@ -1,7 +1,5 @@
 """The kernels alone, and predictions: contenders that take turns in one process."""
 
-import pytest
-
 from . import harness, peers
 from .limits import Work
 
@@ -27,9 +25,16 @@ def compare(job: str, threads: int, report, rivals: tuple[str, ...]) -> None:
     assert wrong == [], "these disagree with NumPy by more than rounding explains"
 
 
-@pytest.mark.parametrize("job", ["gemm", "conv", "kernels"])
-def test_kernels(job, threads, report, probed):
-    compare(job, threads, report, ("numpy", "torch"))
+def test_gemm(threads, report, probed):
+    compare("gemm", threads, report, ("numpy", "torch"))
+
+
+def test_conv(threads, report, probed):
+    compare("conv", threads, report, ("numpy", "torch"))
+
+
+def test_kernels(threads, report, probed):
+    compare("kernels", threads, report, ("numpy", "torch"))
 
 
 def test_predict(threads, report):
