@@ -50,8 +50,13 @@ def probed(probe, report, plan, threads):
     """Asks the machine for its limits with so many threads, before a test and after it."""
 
     def ask():
-        if probe and not (plan.smoke and threads in report.limits.rates):
+        if probe is None or (plan.smoke and threads in report.limits.rates):
+            return
+        try:
             rates = limits.measure(probe, report.limits.caches, threads, plan.probe)
+        except limits.NoProbeError as reason:
+            report.limits.reason = str(reason)
+        else:
             report.limits.add(threads, rates)
 
     ask()
