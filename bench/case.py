@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .limits import Work
+
 EPS = 2.0**-24  # half the spacing of float32 at 1: the error of one rounding
 
 
@@ -20,16 +22,14 @@ class Case:
     contenders: dict[str, Callable[[], object]]
     tolerance: float
     scale: float = 1.0
-    work: float | None = None  # floating-point operations a call, where they are the point
+    work: Work | None = None  # what a call must do, where a limit of the machine can bind it
     view: Callable[[object], object] = np.asarray
 
     def disagreement(self) -> dict[str, float]:
         """Each contender's largest distance from NumPy's result (or the first one's)."""
         # A copy: some results live in buffers that the next call, or another contender, reuses.
-        results = {
-            name: np.array(self.view(call()), dtype=np.float64)
-            for name, call in self.contenders.items()
-        }
+        # Not in float64 yet: a result may be 400 MB large.
+        results = {name: np.array(self.view(call())) for name, call in self.contenders.items()}
         truth = results.get("numpy", next(iter(results.values())))
         return {name: distance(result, truth) / self.scale for name, result in results.items()}
 
@@ -37,7 +37,8 @@ class Case:
 def distance(a: np.ndarray, b: np.ndarray) -> float:
     if a.shape != b.shape:
         raise ValueError(f"results differ in shape: {a.shape} and {b.shape}")
-    # NaN, which no tolerance admits, must come out as one: np.max keeps it.
+    # NaN, which no tolerance admits, must come out as one: np.max keeps it. In float32 the
+    # difference of two close numbers is exact (Sterbenz).
     return float(np.max(np.abs(a - b), initial=0.0))
 
 

@@ -3,15 +3,15 @@
 Prints in the terminal's summary, which pytest does not capture. Asserts nothing.
 """
 
-import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from . import harness, peers
-from .report import TITLES, Report, as_text
+from . import compare, harness, limits, peers, plot, tables
+from .layout import as_text
+from .report import Report
 
 REPORT = pytest.StashKey[Report]()
 
@@ -34,6 +34,36 @@ def plan() -> harness.Plan:
     return harness.plan()
 
 
+@pytest.fixture(scope="session")
+def probe(report, tmp_path_factory) -> Path | None:
+    """The limit probe, compiled; None where it cannot be, and the report says why."""
+    try:
+        report.limits.caches = limits.caches()
+        return limits.build(tmp_path_factory.mktemp("probe"))
+    except limits.NoProbeError as reason:
+        report.limits.reason = str(reason)
+        return None
+
+
+@pytest.fixture
+def probed(probe, report, plan, threads):
+    """Asks the machine for its limits with so many threads, before a test and after it."""
+
+    def ask():
+        if probe is None or (plan.smoke and threads in report.limits.rates):
+            return
+        try:
+            rates = limits.measure(probe, report.limits.caches, threads, plan.probe)
+        except limits.NoProbeError as reason:
+            report.limits.reason = str(reason)
+        else:
+            report.limits.add(threads, rates)
+
+    ask()
+    yield
+    ask()
+
+
 def pytest_generate_tests(metafunc):
     if "threads" in metafunc.fixturenames:
         metafunc.parametrize("threads", peers.thread_counts())
@@ -43,18 +73,33 @@ def pytest_terminal_summary(terminalreporter, config):
     report = config.stash[REPORT]
     if not report.measurements:
         return
+    say = terminalreporter.write_line
     terminalreporter.section("benchmarks")
-    for line in report.heading():
-        terminalreporter.write_line(line)
+    for line in tables.heading(report):
+        say(line)
+    made = list(tables.tables(report).values())
+    earlier = os.environ.get("LAMINA_BENCH_COMPARE")
+    if earlier:
+        compared = compare.compare(Report.read(earlier), report)
+        if compared:
+            made.append(compared)
+        else:
+            say(f"{earlier} has no figure of lamina's that this run has")
     width = shutil.get_terminal_size((160, 24)).columns
-    for group in report.groups():
-        terminalreporter.write_line("")
-        terminalreporter.write_line(f"{TITLES[group]}; {report.caption(group)}", bold=True)
-        for line in as_text(report.rows(group), width):
-            terminalreporter.write_line(line)
+    for table in made:
+        say("")
+        say(table.title, bold=True)
+        for line in [*as_text(table.rows, width), *table.notes]:
+            say(line)
     file = os.environ.get("LAMINA_BENCH_JSON")
     if file:
-        path = Path(file)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(report.as_json(), indent=1, ensure_ascii=False) + "\n")
-        terminalreporter.write_line(f"wrote {path}")
+        report.write(Path(file))
+        say(f"wrote {file}")
+    picture = os.environ.get("LAMINA_BENCH_PLOT")
+    if picture:
+        try:
+            drawn = plot.draw(report, picture)
+        except ImportError:
+            say("LAMINA_BENCH_PLOT needs matplotlib (pip install '.[plot]')")
+        else:
+            say(f"wrote {picture}" if drawn else "no picture: no peer was measured")

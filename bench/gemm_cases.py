@@ -3,51 +3,73 @@
 import numpy as np
 
 from .case import Case, sum_tolerance
+from .limits import Work
 
-# (M, N, K, A is given transposed). The first four are one training step at batch 32.
+# (M, N, K, which operands are given transposed). The first four are one training step at batch 32.
 SHAPES = [
-    (32, 128, 784, False),
-    (784, 128, 32, True),
-    (128, 784, 32, True),
-    (32, 784, 128, False),
-    (128, 128, 784, False),
-    (512, 128, 784, False),
-    (512, 512, 512, False),
-    (1024, 1024, 1024, False),
-    (2048, 2048, 2048, False),
-    (4096, 4096, 4096, False),
+    (32, 128, 784, ""),
+    (784, 128, 32, "A"),
+    (128, 784, 32, "A"),
+    (32, 784, 128, ""),
+    (128, 128, 784, ""),
+    (512, 128, 784, ""),
+    (512, 512, 512, ""),
+    (1024, 1024, 1024, ""),
+    (2048, 2048, 2048, ""),
+    (4096, 4096, 4096, ""),
+    (32, 784, 128, "B"),
+    (1024, 1024, 1024, "B"),
+    (1024, 1024, 1024, "AB"),
 ]
+EPILOGUES = [(32, 128, 784), (512, 512, 512)]
 
 
 def cases(names: list[str], smoke: bool):
-    for m, n, k, transposed in SHAPES:
-        name = f"{m}×{n}×{k}" + (" Aᵀ" if transposed else "")
+    shapes = [(*shape, False) for shape in SHAPES] + [(*shape, "", True) for shape in EPILOGUES]
+    for m, n, k, transposed, epilogue in shapes:
+        name = " ".join([f"{m}×{n}×{k}", *(f"{operand}ᵀ" for operand in transposed)])
+        name += ", bias, relu" if epilogue else ""
         size = [min(d, 256) for d in (m, n, k)] if smoke else [m, n, k]
-        yield gemm_case(name, *size, transposed, names)
+        yield gemm_case(name, *size, transposed, names, epilogue)
 
 
-def gemm_case(name, m, n, k, transposed, names) -> Case:
-    """C (m, n) = op(A) B, A (k, m) where it is given transposed, else (m, k); B (k, n)."""
+def gemm_case(name, m, n, k, transposed, names, epilogue) -> Case:
+    """C (m, n) = op(A) op(B), A (k, m) and B (n, k) where given transposed, else (m, k), (k, n);
+    with an epilogue relu(C + bias)."""
     rng = np.random.default_rng(0)
-    a = rng.standard_normal((k, m) if transposed else (m, k), dtype=np.float32)
-    b = rng.standard_normal((k, n), dtype=np.float32)
+    trans_a, trans_b = "A" in transposed, "B" in transposed
+    a = rng.standard_normal((k, m) if trans_a else (m, k), dtype=np.float32)
+    b = rng.standard_normal((n, k) if trans_b else (k, n), dtype=np.float32)
+    bias = rng.standard_normal(n, dtype=np.float32)
+    left, right = a.T if trans_a else a, b.T if trans_b else b
     contenders = {}
     if "lamina" in names:
         from lamina import kernels
 
         c = np.empty((m, n), np.float32)
-        contenders["lamina"] = lambda: kernels.gemm(a, b, trans_a=transposed, out=c)
+        options = {"trans_a": trans_a, "trans_b": trans_b, "out": c}
+        if epilogue:
+            options |= {"bias": bias, "activation": "relu"}
+        contenders["lamina"] = lambda: kernels.gemm(a, b, **options)
     if "numpy" in names:
         d = np.empty((m, n), np.float32)
-        left = a.T if transposed else a
-        contenders["numpy"] = lambda: np.matmul(left, b, out=d)
+
+        def numpy_epilogue():
+            np.matmul(left, right, out=d)
+            np.add(d, bias, out=d)
+            return np.maximum(d, 0, out=d)
+
+        plain = lambda: np.matmul(left, right, out=d)  # noqa: E731
+        contenders["numpy"] = numpy_epilogue if epilogue else plain
     if "torch" in names:
         import torch
 
-        ta, tb, tc = torch.from_numpy(a), torch.from_numpy(b), torch.empty((m, n))
-        tleft = ta.T if transposed else ta
-        contenders["torch"] = lambda: torch.mm(tleft, tb, out=tc)
+        tleft, tright, tbias = (torch.from_numpy(array) for array in (left, right, bias))
+        tc = torch.empty((m, n))
+        if epilogue:
+            contenders["torch"] = lambda: torch.addmm(tbias, tleft, tright, out=tc).relu_()
+        else:
+            contenders["torch"] = lambda: torch.mm(tleft, tright, out=tc)
     # An element is at most the product of the norms of its row and column (Cauchy-Schwarz).
-    rows = np.linalg.norm(a, axis=0 if transposed else 1).max()
-    scale = float(rows * np.linalg.norm(b, axis=0).max())
-    return Case(name, contenders, sum_tolerance(k), scale, work=2.0 * m * n * k)
+    scale = float(np.linalg.norm(left, axis=1).max() * np.linalg.norm(right, axis=0).max())
+    return Case(name, contenders, sum_tolerance(k), scale, work=Work(flops=2.0 * m * n * k))

@@ -28,11 +28,12 @@ class Plan:
     smoke: bool = False
     rounds: int = 9  # samples of one contender in one process
     seconds: float = 0.02  # a sample lasts at least this long
-    processes: int = 3  # repeats of a job that has a process to itself
-    imports: int = 11  # processes that import one package
+    processes: int = 2  # repeats of a job that has a process to itself
+    imports: int = 5  # processes that import one package
     warmup: int = 1  # epochs
-    epochs: int = 3  # timed epochs a process
-    rows: int = 60000  # of MNIST
+    epochs: int = 3  # timed epochs a process, fewer once they took so many seconds:
+    patience: float = 8.0
+    probe: float = 0.02  # seconds of a round of the limit probe
 
     # Pools keep their idle threads spinning for a while (OpenBLAS and OpenMP: some milliseconds),
     # on the cores that the next contender needs. Between turns everyone waits until they sleep.
@@ -43,7 +44,7 @@ class Plan:
 def plan() -> Plan:
     if not os.environ.get("LAMINA_BENCH_SMOKE"):
         return Plan()
-    return Plan(True, rounds=2, seconds=1e-4, processes=1, imports=2, epochs=1, rows=6400)
+    return Plan(True, rounds=2, seconds=1e-4, processes=1, imports=2, epochs=1, probe=5e-4)
 
 
 def interleave(

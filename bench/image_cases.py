@@ -1,27 +1,57 @@
-"""Convolution and pooling: the layers of a small CNN on 28×28 images, forward and backward.
+"""Convolution and pooling: the layers of a small CNN on 28×28 images and two of a deeper network,
+forward and both gradients.
 
 Images are NHWC. PyTorch gets its fastest layout, channels_last, which is the same order of bytes.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from .case import Case, sum_tolerance
+from .limits import Work
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Stride 1, no padding."""
+
+    images: int
+    size: int
+    channels: int
+    filters: int
+    taps: int  # along either side of the kernel
+
+    @property
+    def name(self) -> str:
+        kernel = f"{self.taps}×{self.taps}"
+        return f"conv2d {kernel}, {self.size}×{self.size}×{self.channels} to {self.filters}"
+
+
+LAYERS = [
+    Layer(128, 28, 1, 32, 3),
+    Layer(128, 13, 32, 64, 3),
+    Layer(32, 32, 64, 64, 3),
+    Layer(32, 16, 256, 64, 1),
+]
 
 
 def cases(names: list[str], smoke: bool):
-    images = 4 if smoke else 128
-    for size, channels, filters in ((28, 1, 32), (13, 32, 64)):
+    for layer in LAYERS:
+        images = 2 if smoke else layer.images
         for what in ("forward", "kernel gradient", "input gradient"):
-            yield conv_case(what, images, size, channels, filters, names)
-    yield max_pool_case(images, names)
+            yield conv_case(what, images, layer, names)
+    yield max_pool_case(4 if smoke else 128, names)
 
 
-def conv_case(what: str, images: int, size: int, channels: int, filters: int, names) -> Case:
-    """3×3, stride 1, no padding: x (images, size, size, channels) -> (..., size - 2, filters)."""
+def conv_case(what: str, images: int, layer: Layer, names) -> Case:
+    """x (images, size, size, channels) -> (..., size - taps + 1, filters)."""
+    size, channels, filters, taps = layer.size, layer.channels, layer.filters, layer.taps
+    out = size - taps + 1
     rng = np.random.default_rng(0)
     x = rng.standard_normal((images, size, size, channels), dtype=np.float32)
-    k = rng.standard_normal((3, 3, channels, filters), dtype=np.float32)
-    dy = rng.standard_normal((images, size - 2, size - 2, filters), dtype=np.float32)
+    k = rng.standard_normal((taps, taps, channels, filters), dtype=np.float32)
+    dy = rng.standard_normal((images, out, out, filters), dtype=np.float32)
     contenders = {}
     if "lamina" in names:
         from lamina import kernels
@@ -29,56 +59,63 @@ def conv_case(what: str, images: int, size: int, channels: int, filters: int, na
         y, dk, dx = np.empty_like(dy), np.empty_like(k), np.empty_like(x)
         contenders["lamina"] = {
             "forward": lambda: kernels.conv2d_forward(x, k, out=y),
-            "kernel gradient": lambda: kernels.conv2d_backward_kernel(dy, x, (3, 3), out=dk),
+            "kernel gradient": lambda: kernels.conv2d_backward_kernel(dy, x, (taps, taps), out=dk),
             "input gradient": lambda: kernels.conv2d_backward_input(dy, k, x.shape, out=dx),
         }[what]
     if "numpy" in names:
         contenders["numpy"] = {
             "forward": lambda: numpy_forward(x, k),
-            "kernel gradient": lambda: numpy_kernel_gradient(dy, x),
+            "kernel gradient": lambda: numpy_kernel_gradient(dy, x, taps),
             "input gradient": lambda: numpy_input_gradient(dy, k, x.shape),
         }[what]
     if "torch" in names:
         contenders["torch"] = torch_conv(what, x, k, dy)
-    pixels = images * (size - 2) ** 2
-    terms = {"forward": 9 * channels, "kernel gradient": pixels, "input gradient": 9 * filters}
+    pixels, window = images * out**2, taps**2
+    terms = {
+        "forward": window * channels,
+        "kernel gradient": pixels,
+        "input gradient": window * filters,
+    }[what]
     # Sums of products of independent standard normals: their norm is sqrt(terms) a factor, and
     # the largest element of either is below 6.
     return Case(
-        f"conv2d {size}×{size}×{channels} to {filters}, {what}",
+        f"{layer.name}, {what}",
         contenders,
-        sum_tolerance(terms[what]),
-        scale=float(terms[what]),
-        work=2.0 * pixels * 9 * channels * filters,
+        sum_tolerance(terms),
+        scale=float(terms),
+        work=Work(flops=2.0 * pixels * window * channels * filters),
     )
 
 
-def patches(x):
-    """(pixels, 9 channels): what each output pixel sees, tap by tap."""
-    windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(1, 2))
-    return windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, 9 * x.shape[3])
+def patches(x, taps: int):
+    """(pixels, taps^2 channels): what each output pixel sees, tap by tap."""
+    windows = np.lib.stride_tricks.sliding_window_view(x, (taps, taps), axis=(1, 2))
+    return windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, taps * taps * x.shape[3])
 
 
 def numpy_forward(x, k):
-    n, height, width, channels = x.shape
-    return (patches(x) @ k.reshape(9 * channels, -1)).reshape(n, height - 2, width - 2, -1)
+    n, height, width, _ = x.shape
+    taps, filters = k.shape[0], k.shape[3]
+    y = patches(x, taps) @ k.reshape(-1, filters)
+    return y.reshape(n, height - taps + 1, width - taps + 1, filters)
 
 
-def numpy_kernel_gradient(dy, x):
+def numpy_kernel_gradient(dy, x, taps: int):
     filters = dy.shape[3]
-    return (patches(x).T @ dy.reshape(-1, filters)).reshape(3, 3, x.shape[3], filters)
+    dk = patches(x, taps).T @ dy.reshape(-1, filters)
+    return dk.reshape(taps, taps, x.shape[3], filters)
 
 
 def numpy_input_gradient(dy, k, shape):
     dx = np.zeros(shape, np.float32)
     height, width = dy.shape[1:3]
-    for i in range(3):
-        for j in range(3):
+    for i in range(k.shape[0]):
+        for j in range(k.shape[1]):
             dx[:, i : i + height, j : j + width] += dy @ k[i, j].T
     return dx
 
 
-def torch_conv(what, x, k, dy):
+def torch_conv(what: str, x, k, dy):
     import torch
 
     def channels_last(array):  # NHWC in memory, NCHW in its shape
@@ -118,4 +155,6 @@ def max_pool_case(images: int, names) -> Case:
         tx = torch.from_numpy(x).permute(0, 3, 1, 2)
         pool = torch.nn.functional.max_pool2d
         contenders["torch"] = lambda: pool(tx, 2, return_indices=True)[0].permute(0, 2, 3, 1)
-    return Case("max_pool2d 26×26×32", contenders, 0.0)
+    # A quarter of the pixels come out, and where each was.
+    work = Work(read=x.nbytes, written=x.nbytes / 2)
+    return Case("max_pool2d 26×26×32", contenders, 0.0, work=work)

@@ -21,7 +21,7 @@ class Peer:
 
     @property
     def installed(self) -> bool:
-        return importlib.util.find_spec(self.packages[0]) is not None
+        return all(importlib.util.find_spec(package) for package in self.packages)
 
     @property
     def version(self) -> str:
@@ -44,6 +44,8 @@ PEERS = {
         Peer("jax", "jax", ("jax", "jaxlib")),
         Peer("tensorflow", "tensorflow", ("tensorflow", "keras")),
         Peer("scikit-learn", "scikit-learn", ("sklearn",)),
+        # Its model is written with onnx.
+        Peer("onnxruntime", "onnxruntime", ("onnxruntime", "onnx")),
     )
 }
 
@@ -104,23 +106,27 @@ def usable_cpus() -> list[int]:
 
 def thread_counts() -> list[int]:
     text = os.environ.get("LAMINA_BENCH_THREADS", "")
-    if text:
-        return [int(count) for count in text.split(",")]
-    return [count for count in (1, 2) if count <= len(usable_cpus())]
+    cpus = len(usable_cpus())
+    if not text:
+        return [count for count in (1, 2) if count <= cpus]
+    counts = [int(count) for count in text.split(",")]
+    if not 1 <= min(counts) <= max(counts) <= cpus:
+        raise ValueError(
+            f"LAMINA_BENCH_THREADS must be within the {cpus} usable CPUs; got {text!r}"
+        )
+    return counts
 
 
 def limit_process(threads: int) -> None:
-    """Give this process `threads` cores, and every library that many threads.
+    """Give this process `threads` cores (or all, where there are less), and every library that
+    many threads.
 
     The affinity holds those that ask the operating system (JAX); the variables hold the others.
     """
     if "numpy" in sys.modules:
         raise RuntimeError("limit_process must run before NumPy is imported: its BLAS has started")
     if hasattr(os, "sched_setaffinity"):
-        cpus = usable_cpus()
-        if threads > len(cpus):
-            raise ValueError(f"threads must be at most {len(cpus)}, the usable CPUs; got {threads}")
-        os.sched_setaffinity(0, cpus[:threads])
+        os.sched_setaffinity(0, usable_cpus()[:threads])
     for variable in ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR", "LAMINA"):
         os.environ[f"{variable}_NUM_THREADS"] = str(threads)
     os.environ["NPROC"] = str(threads)  # XLA's thread pool
@@ -136,6 +142,11 @@ def limit_process(threads: int) -> None:
         KERAS_BACKEND="tensorflow",
         TF_CPP_MIN_LOG_LEVEL="3",
     )
+
+
+def limit() -> int:
+    """The threads that limit_process gave this process."""
+    return int(os.environ["OMP_NUM_THREADS"])
 
 
 def set_threads(name: str, threads: int) -> None:

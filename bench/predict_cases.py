@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import numpy_mlp
+from . import numpy_mlp, peers
 from .case import EPS, Case
 
 
@@ -73,4 +73,63 @@ def torch_models(weights):
     return {"torch": eager, "torch traced": traced}
 
 
-MODELS = {"lamina": lamina_models, "numpy": numpy_models, "torch": torch_models}
+def jax_models(weights):
+    import jax
+    import jax.numpy as jnp
+
+    w1, b1, w2, b2 = map(jnp.array, weights)
+    forward = jax.jit(lambda x: jax.nn.softmax(jax.nn.relu(x @ w1 + b1) @ w2 + b2))
+    return {"JAX jit": lambda x: np.asarray(forward(x))}
+
+
+def tensorflow_models(weights):
+    import keras
+
+    model = keras.Sequential(
+        [
+            keras.Input((784,)),
+            keras.layers.Dense(128, activation="relu"),
+            keras.layers.Dropout(0.2),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    model.set_weights(weights)
+    return {"TensorFlow model.predict": lambda x: model.predict(x, verbose=0)}
+
+
+def onnxruntime_models(weights):
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes = [
+        helper.make_node("Gemm", ["x", "w1", "b1"], ["sum"]),
+        helper.make_node("Relu", ["sum"], ["hidden"]),
+        helper.make_node("Gemm", ["hidden", "w2", "b2"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["y"]),
+    ]
+    names = ("w1", "b1", "w2", "b2")
+    graph = helper.make_graph(
+        nodes,
+        "mlp",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", 784])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", 10])],
+        [numpy_helper.from_array(w, name) for w, name in zip(weights, names, strict=True)],
+    )
+    # A version of the format that every ONNX Runtime of these years reads.
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = peers.limit()
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return {"ONNX Runtime": lambda x: session.run(None, {"x": x})[0]}
+
+
+MODELS = {
+    "lamina": lamina_models,
+    "numpy": numpy_models,
+    "torch": torch_models,
+    "jax": jax_models,
+    "tensorflow": tensorflow_models,
+    "onnxruntime": onnxruntime_models,
+}

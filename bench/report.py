@@ -1,26 +1,18 @@
-"""What was measured, as data, as text for the terminal, and as Markdown.
+"""What was measured, as data: kept by key, written as JSON and read back.
 
 A measurement is one (group, case, contender, threads) with its samples; samples of the same four
-from several processes are put together. Tables show the median, and how many times the baseline's
-median that is: "x2.00" takes twice as long as the baseline, which is measured in the same run.
+from several processes are put together. The figure of a measurement is its median.
 """
 
+import json
+import os
 import statistics
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from .limits import Limits, Work
 
 BASELINE = "lamina"
-
-TITLES = {
-    "mnist": "MNIST, seconds an epoch",
-    "predict": "Predictions of the MNIST model",
-    "gemm": "Matrix products M×N×K, float32",
-    "kernels": "Other kernels",
-    "data": "Loading MNIST",
-    "import": "Import in a fresh interpreter that has imported NumPy (itself: that has not)",
-    "size": "Size of the own packages on disk, lamina's without its data",
-}
-# Few cases and many contenders: one line a contender. The others have one line a case.
-BY_CONTENDER = ("mnist", "predict", "import", "size")
 
 
 @dataclass
@@ -30,8 +22,9 @@ class Measurement:
     contender: str
     threads: int
     unit: str = "s"  # s, or MB
-    work: float | None = None  # floating-point operations a sample
+    work: Work | None = None  # of a call
     samples: list[float] = field(default_factory=list)
+    first: list[float] = field(default_factory=list)  # an epoch before those of the samples
 
     @property
     def median(self) -> float:
@@ -43,8 +36,8 @@ class Measurement:
             return f"{value:.3g} MB" if value < 100 else f"{value:,.0f} MB"
         if self.group == "mnist":
             return f"{value:.3f} s"
-        if self.group == "gemm" and self.work:
-            speed = self.work / value / 1e9
+        if self.work and self.work.flops:
+            speed = self.work.flops / value / 1e9
             return f"{speed:.0f} GFLOP/s" if speed >= 10 else f"{speed:.2g} GFLOP/s"
         for unit, size in (("s", 1), ("ms", 1e-3), ("µs", 1e-6)):
             if value >= size:
@@ -55,112 +48,67 @@ class Measurement:
 class Report:
     def __init__(self) -> None:
         self.circumstances: dict = {}
+        self.limits = Limits()
         self.measurements: dict[tuple, Measurement] = {}
 
-    def add(self, group, case, contender, threads, samples, unit="s", work=None) -> None:
+    def add(self, group, case, contender, threads, samples, unit="s", work=None, first=()) -> None:
         key = (group, case, contender, threads)
         found = self.measurements.setdefault(
             key, Measurement(group, case, contender, threads, unit, work)
         )
         found.samples.extend(samples)
+        found.first.extend(first)
+
+    def group(self, *groups: str) -> list[Measurement]:
+        return [m for m in self.measurements.values() if m.group in groups]
+
+    def get(self, group, case, contender, threads) -> Measurement | None:
+        return self.measurements.get((group, case, contender, threads))
+
+    def best_peer(self, group, case, threads) -> Measurement | None:
+        """The contender other than lamina with the lowest median."""
+        peers = [
+            m
+            for m in self.group(group)
+            if (m.case, m.threads) == (case, threads) and m.contender != BASELINE
+        ]
+        return min(peers, key=lambda m: m.median, default=None)
+
+    def ratio(self, group, case, threads) -> float | None:
+        """How many times lamina's the best peer's median is; above 1 lamina is the faster one."""
+        own, peer = self.get(group, case, BASELINE, threads), self.best_peer(group, case, threads)
+        return peer.median / own.median if own and peer and own.median else None
+
+    def share(self, m: Measurement) -> tuple[float, str] | None:
+        """What a measurement is of the limit of the machine, and which limit that is."""
+        return self.limits.share(m.work, m.threads, m.median)
 
     def as_json(self) -> dict:
         measurements = [asdict(m) | {"median": m.median} for m in self.measurements.values()]
-        return {"circumstances": self.circumstances, "measurements": measurements}
+        return {
+            "circumstances": self.circumstances,
+            "limits": asdict(self.limits),
+            "measurements": measurements,
+        }
+
+    def write(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(self.as_json(), indent=1, ensure_ascii=False) + "\n")
 
     @classmethod
-    def from_json(cls, data: dict) -> "Report":
+    def read(cls, path: str | os.PathLike) -> "Report":
+        """A file that `write` wrote; those of before there were limits have none."""
+        data = json.loads(Path(path).read_text())
         report = cls()
         report.circumstances = data["circumstances"]
+        limits = data.get("limits", {})
+        for name in ("rates", "clock"):  # JSON has made strings of the numbers of threads
+            limits[name] = {int(n): value for n, value in limits.get(name, {}).items()}
+        report.limits = Limits(**limits)
         for item in data["measurements"]:
-            item = {key: value for key, value in item.items() if key != "median"}
-            samples = item.pop("samples")
-            report.add(**item, samples=samples)
+            work = item["work"]
+            if isinstance(work, float):
+                work = {"flops": work}
+            item = item | {"work": Work(**work) if work else None}
+            report.add(**{key: value for key, value in item.items() if key != "median"})
         return report
-
-    def groups(self) -> list[str]:
-        there = {m.group for m in self.measurements.values()}
-        return [group for group in TITLES if group in there]
-
-    def heading(self) -> list[str]:
-        """One line each: where and when, versions, who was not found."""
-        c = self.circumstances
-        lines = [
-            f"{c['date']}, {c['processor']}, {c['cpus']} usable CPUs, {c['system']}; "
-            f"ISA {c['isa']}, compiler {c['compiler']}",
-            ", ".join(f"{name} {version}" for name, version in c["versions"].items())
-            + f"; NumPy's BLAS: {c['blas']}",
-        ]
-        if c["not_found"]:
-            lines.append(f"not found, and so not measured: {', '.join(c['not_found'])}")
-        if c["smoke"]:
-            lines.append("LAMINA_BENCH_SMOKE: shrunken work, a few samples; the times mean nothing")
-        return lines
-
-    def rows(self, group: str) -> list[list[str]]:
-        """The table of a group, its header first."""
-        chosen = [m for m in self.measurements.values() if m.group == group]
-        cases = list(dict.fromkeys(m.case for m in chosen))
-        contenders = list(dict.fromkeys(m.contender for m in chosen))
-        threads = sorted({m.threads for m in chosen})
-        threaded = group in ("mnist", "predict")
-        if group in BY_CONTENDER:
-            columns = [(case, count) for case in cases for count in threads]
-            header = [f"{case}, {plural(count)}" if threaded else case for case, count in columns]
-            body = [
-                [name, *(self.cell(group, case, name, count) for case, count in columns)]
-                for name in contenders
-            ]
-        else:
-            columns = [(name, count) for count in threads for name in contenders]
-            header = [f"{name}, {plural(count)}" for name, count in columns]
-            body = [
-                [case, *(self.cell(group, case, name, count) for name, count in columns)]
-                for case in cases
-            ]
-        return [["", *header], *body]
-
-    def cell(self, group, case, contender, threads) -> str:
-        found = self.measurements.get((group, case, contender, threads))
-        if found is None:
-            return "–"
-        baseline = self.measurements.get((group, case, BASELINE, threads))
-        if baseline is None or baseline is found or baseline.median == 0:
-            return found.text()
-        return f"{found.text()} ×{found.median / baseline.median:.2f}"
-
-    def caption(self, group: str) -> str:
-        counts = [len(m.samples) for m in self.measurements.values() if m.group == group]
-        low, high = min(counts), max(counts)
-        samples = f"{low}" if low == high else f"{low} to {high}"
-        medians = "" if high == 1 else f"medians of {samples} samples; "
-        return f"{medians}×: times {BASELINE}'s"
-
-
-def plural(threads: int) -> str:
-    return f"{threads} thread" + ("s" if threads > 1 else "")
-
-
-def as_text(rows: list[list[str]], width: int) -> list[str]:
-    """Aligned columns; a table too wide for the terminal is cut into several, by columns."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines: list[str] = []
-    start = 1
-    while start < len(widths):
-        end, used = start, widths[0]
-        while end < len(widths) and (end == start or used + widths[end] + 2 <= width):
-            used += widths[end] + 2
-            end += 1
-        for row in rows:
-            cells = (f"{row[i]:>{widths[i]}}" for i in range(start, end))
-            lines.append("  ".join([f"{row[0]:{widths[0]}}", *cells]))
-        start = end
-        if start < len(widths):
-            lines.append("")
-    return lines
-
-
-def as_markdown(rows: list[list[str]]) -> list[str]:
-    header, *body = rows
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *body]
-    return ["| " + " | ".join(line) + " |" for line in lines]

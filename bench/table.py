@@ -1,31 +1,69 @@
-"""The tables of a results file, in Markdown, as the README shows them.
+"""The tables of a results file, in Markdown: printed, or written into the README.
 
-    python -m bench.table RESULTS.json [GROUP ...]
+    python -m bench.table RESULTS.json [TABLE ...]
+    python -m bench.table RESULTS.json [TABLE ...] --readme README.md
 
-RESULTS.json is what LAMINA_BENCH_JSON wrote; groups: mnist predict gemm kernels data import size
-(all of them by default).
+RESULTS.json is what LAMINA_BENCH_JSON wrote; without names, all tables are printed, and those of
+README_TABLES are written. --readme replaces what stands between the lines `<!-- table -->` and
+`<!-- /table -->`, and leaves the rest of the file as it is.
 """
 
-import json
-import sys
+import argparse
 from pathlib import Path
 
-from .report import TITLES, Report, as_markdown
+from .layout import as_markdown
+from .report import Report
+from .tables import TITLES, heading, tables
+
+README_TABLES = ("mnist", "training", "predict", "gemm", "import", "size")
+BEGIN, END = "<!-- table -->\n", "<!-- /table -->\n"
 
 
-def main(file: str, *groups: str) -> None:
-    report = Report.from_json(json.loads(Path(file).read_text()))
-    missing = sorted(set(groups) - set(report.groups()))
+def markdown(report: Report, names) -> str:
+    lines = [f"{line}.  " for line in heading(report)]
+    for table in tables(report, names).values():
+        lines += ["", f"**{table.title}**.", "", *as_markdown(table.rows)]
+        if table.notes:
+            lines += ["", *(f"{note}  " for note in table.notes)]
+    return "\n".join(lines) + "\n"
+
+
+def replaced(readme: str, table: str) -> str:
+    """The README with that table in it. ValueError where its markers are not there once."""
+    if readme.count(BEGIN) != 1 or readme.count(END) != 1:
+        raise ValueError(f"expected one line {BEGIN.strip()} and one line {END.strip()}")
+    before, rest = readme.split(BEGIN)
+    _, marker, after = rest.partition(END)
+    if not marker:
+        raise ValueError(f"{END.strip()} must come after {BEGIN.strip()}")
+    return before + BEGIN + table + END + after
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser("python -m bench.table", description=__doc__.splitlines()[0])
+    parser.add_argument("results", type=Path, help="a file that LAMINA_BENCH_JSON wrote")
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help=" ".join(TITLES))
+    parser.add_argument("--readme", type=Path, help="write them here, between the markers")
+    options = parser.parse_args(arguments)
+    report = Report.read(options.results)
+    missing = [name for name in options.tables if name not in tables(report)]
     if missing:
-        there = " ".join(report.groups())
-        sys.exit(f"{file} has no measurements of {', '.join(missing)}; it has {there}")
-    print("\n".join(f"{line}.  " for line in report.heading()))
-    for group in groups or report.groups():
-        print(f"\n**{TITLES[group]}**; {report.caption(group)}.\n")
-        print("\n".join(as_markdown(report.rows(group))))
+        parser.error(
+            f"{options.results} has nothing for {', '.join(missing)}; it has "
+            + " ".join(tables(report))
+        )
+    names = options.tables or (README_TABLES if options.readme else None)
+    text = markdown(report, names)
+    if options.readme is None:
+        print(text, end="")
+        return
+    readme = options.readme.read_text(encoding="utf-8")
+    try:
+        readme = replaced(readme, text)
+    except ValueError as error:
+        parser.error(f"{options.readme}: {error}")
+    options.readme.write_text(readme, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    main(*sys.argv[1:])
+    main()

@@ -2,14 +2,18 @@
 
     python -m bench.worker JOB CONTENDERS THREADS
 
-JOB: info; epoch (one contender: lamina, numpy, torch, torch-fused, jax, tensorflow, scikit-learn);
-gemm, kernels, predict (contenders that take turns, comma-separated: lamina,numpy,torch);
-load_data. Standard output carries records only: whatever a library prints goes to standard error.
+JOB: info; mnist, cnn, wide (one contender, of those in test_training.py); conveniences (lamina);
+gemm, conv, kernels (contenders that take turns, comma-separated: lamina,numpy,torch); predict
+(those, jax, tensorflow, onnxruntime); load_data. Standard output carries records only: whatever a
+library prints goes to standard error.
 """
 
+import importlib
 import json
 import os
 import sys
+from dataclasses import asdict
+from functools import partial
 
 from . import harness, peers
 
@@ -35,50 +39,37 @@ def blas() -> str:
     )
 
 
-def epoch(names, threads, plan):
-    from . import mnist_loops
+def train(job, names, threads, plan):
+    from .training import jobs
 
     (name,) = names
-    peers.set_threads(name.removesuffix("-fused"), threads)
-    for batch in (32, 128, 512):
-        seconds, accuracy = mnist_loops.train(name, batch, plan)
-        for value in seconds:
-            yield {"case": f"batch {batch}", "contender": name, "samples": [value]}
-        yield {"case": f"batch {batch}", "contender": name, "accuracy": accuracy}
+    peers.set_threads(name.partition(":")[0], threads)
+    for one in jobs.jobs(job, plan.smoke):
+        yield jobs.run(name, one, plan)
 
 
-def compared(cases, names, threads, plan):
+def conveniences(names, threads, plan):
+    from . import conveniences
+
+    peers.set_threads("lamina", threads)
+    return conveniences.measure(plan, threads)
+
+
+def compare(job, names, threads, plan):
+    module = importlib.import_module(f".{CASES[job]}", __package__)
     for name in names:
         peers.set_threads(name, threads)
-    for case in cases(names, plan.smoke):
+    for case in module.cases(names, plan.smoke):
         disagreement = case.disagreement()
         for name, samples in harness.interleave(case.contenders, plan, threads).items():
             yield {
                 "case": case.name,
                 "contender": name,
                 "samples": samples,
-                "work": case.work,
+                "work": asdict(case.work) if case.work else None,
                 "disagreement": disagreement[name],
                 "tolerance": case.tolerance,
             }
-
-
-def gemm(names, threads, plan):
-    from . import gemm_cases
-
-    return compared(gemm_cases.cases, names, threads, plan)
-
-
-def kernels(names, threads, plan):
-    from . import kernel_cases
-
-    return compared(kernel_cases.cases, names, threads, plan)
-
-
-def predict(names, threads, plan):
-    from . import predict_cases
-
-    return compared(predict_cases.cases, names, threads, plan)
 
 
 def load_data(names, threads, plan):
@@ -98,7 +89,17 @@ def load_data(names, threads, plan):
         yield {"case": "load_data", "contender": name, "samples": samples}
 
 
-JOBS = {job.__name__: job for job in (info, epoch, gemm, kernels, predict, load_data)}
+CASES = {
+    "gemm": "gemm_cases",
+    "conv": "image_cases",
+    "kernels": "kernel_cases",
+    "predict": "predict_cases",
+}
+JOBS = (
+    {job.__name__: job for job in (info, conveniences, load_data)}
+    | {job: partial(train, job) for job in ("mnist", "cnn", "wide")}
+    | {job: partial(compare, job) for job in CASES}
+)
 
 
 def main(job: str, contenders: str, threads: str) -> None:

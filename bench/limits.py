@@ -1,0 +1,129 @@
+"""What the machine could do at best: probe.cpp compiled and run, and a case's share of it.
+
+Needs a C++ compiler: $CXX, else c++, g++ or clang++, whichever is found first. Without one there
+are no limits, and the report says why.
+"""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import peers
+
+SOURCE = Path(__file__).with_name("probe.cpp")
+# Contraction makes the loops' multiply-adds fused; no ISA: each loop names its own.
+FLAGS = ("-std=c++20", "-O2", "-ffp-contract=fast", "-pthread")
+
+
+class NoProbeError(Exception):
+    """Why there are no limits."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one call has to do at the least. flops: where arithmetic is the point; otherwise bytes
+    that must be read and written. resident: the bytes of all arrays, where some are changed in
+    place and so are both."""
+
+    flops: float | None = None
+    read: float = 0
+    written: float = 0
+    resident: float | None = None
+    bound: str = ""  # what keeps lamina below the limit, where that is known
+
+
+@dataclass
+class Limits:
+    caches: dict[str, int] = field(default_factory=dict)  # bytes: L1, L2 of a core; L3 shared
+    rates: dict[int, dict] = field(default_factory=dict)  # by threads: what probe.cpp prints
+    clock: dict[int, list] = field(default_factory=dict)  # by threads: every "fma" of the run
+    reason: str = ""  # why there are none
+
+    def add(self, threads: int, rates: dict) -> None:
+        """A limit is the best that was ever seen: a slower clock lowers it."""
+        self.clock.setdefault(threads, []).append(rates["fma"])
+        known = self.rates.setdefault(threads, dict(rates))
+        for name, value in rates.items():
+            if isinstance(value, float):
+                known[name] = max(known.get(name, 0.0), value)
+
+    def share(self, work: Work | None, threads: int, seconds: float) -> tuple[float, str] | None:
+        """What a measured time is of the limit, and which limit that is. None: there is none."""
+        rates = self.rates.get(threads)
+        if rates is None or work is None or not (work.flops or work.read or work.written):
+            return None
+        if work.flops:
+            return work.flops / seconds / (rates["fma"] * 1e9), "FMA"
+        size = work.read + work.written if work.resident is None else work.resident
+        level = self.level(size, threads)
+        # A reduction writes next to nothing; what changes its arrays in place spares the memory
+        # the reads that come before other stores; the rest moves data as the triad does.
+        kind = "read" if work.written < work.read / 10 else "update" if work.resident else "triad"
+        rate = max(value for name, value in rates.items() if name.startswith(f"{level} {kind}"))
+        return (work.read + work.written) / seconds / (rate * 1e9), level
+
+    def level(self, size: float, threads: int) -> str:
+        """The memory that arrays of `size` bytes live in between two calls."""
+        if size <= self.caches["L2"] * threads:
+            return "L2"
+        if size <= self.caches["L3"] and "L3 triad" in self.rates[threads]:
+            return "L3"
+        return "DRAM"
+
+
+def build(folder: Path) -> Path:
+    """The compiled probe. NoProbeError where it cannot be had."""
+    named = os.environ.get("CXX", "")
+    found = (
+        shlex.split(named)
+        or [path for name in ("c++", "g++", "clang++") if (path := shutil.which(name))][:1]
+    )
+    if not found:
+        raise NoProbeError("there is no C++ compiler: none in $CXX, and no c++, g++ or clang++")
+    binary = folder / "probe"
+    command = [*found, *FLAGS, str(SOURCE), "-o", str(binary)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    except OSError as error:
+        raise NoProbeError(f"{found[0]} cannot be run: {error}") from None
+    if done.returncode != 0:
+        first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr)
+        raise NoProbeError(f"{found[0]} does not compile bench/probe.cpp: {first[:300]}")
+    return binary
+
+
+def measure(binary: Path, caches: dict[str, int], threads: int, seconds: float) -> dict:
+    """The rates of so many threads, each on a CPU of its own, the ones that peers.py picks."""
+    sizes = [str(caches[level]) for level in ("L1", "L2", "L3")]
+    cpus = [str(cpu) for cpu in peers.usable_cpus()[:threads]]
+    command = [str(binary), str(seconds), *sizes, *cpus]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    if done.returncode != 0:
+        raise NoProbeError(f"the probe ended with {done.returncode}: {done.stderr[-300:]}")
+    return {
+        name: float(value) if isinstance(value, int | float) else value
+        for name, value in json.loads(done.stdout).items()
+    }
+
+
+def caches() -> dict[str, int]:
+    """Bytes of the data caches of the first usable CPU; 0 for one that is not there.
+
+    Where the system does not tell, the sizes that almost every processor has at the least.
+    """
+    sizes = {"L1": 0, "L2": 0, "L3": 0}
+    units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+    cpu = peers.usable_cpus()[0]
+    for index in Path(f"/sys/devices/system/cpu/cpu{cpu}/cache").glob("index*"):
+        level, kind, size = (
+            (index / name).read_text().strip() for name in ("level", "type", "size")
+        )
+        if kind != "Instruction" and f"L{level}" in sizes:
+            sizes[f"L{level}"] = int(size.rstrip("KMG")) * units.get(size[-1], 1)
+    sizes["L1"] = sizes["L1"] or 32 << 10
+    sizes["L2"] = sizes["L2"] or 256 << 10
+    return sizes

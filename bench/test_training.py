@@ -1,0 +1,86 @@
+"""Training jobs: `model.fit` against the peers, a process for every (peer, threads).
+
+See training/ for what is trained and how each of them does it.
+"""
+
+from . import harness, peers
+
+# What the report calls them.
+CONTENDERS = {
+    "lamina": "lamina",
+    "numpy": "NumPy by hand",
+    "torch": "PyTorch eager, default Adam",
+    "torch:fused": "PyTorch eager, fused Adam, flush denormals",
+    "jax": "JAX, epoch in one jitted scan",
+    "jax:steps": "JAX, one jitted step a batch",
+    "tensorflow": "TensorFlow, Keras model.fit",
+    "tensorflow:no-autotune": "TensorFlow, model.fit, tf.data autotune off",
+    "scikit-learn": "scikit-learn MLPClassifier (no dropout)",
+}
+TENSORFLOW = ["tensorflow", "tensorflow:no-autotune"]
+ENTERED = {
+    "mnist": [name for name in CONTENDERS if name != "jax:steps"],
+    "cnn": ["lamina", "torch:fused", "jax:steps", *TENSORFLOW],
+    "wide": ["lamina", "numpy", "torch:fused", "jax", *TENSORFLOW],
+}
+
+
+def train(job: str, threads: int, report, turns: list[str], enough: float) -> None:
+    """turns: contenders, one process each, in this order; reported in that of CONTENDERS."""
+    records = {name: [] for name in CONTENDERS if name in turns}
+    for name in turns:
+        records[name] += harness.run_worker(job, name, threads)
+    accuracy = {}
+    for name, found in records.items():
+        for record in found:
+            report.add(
+                record["group"],
+                record["case"],
+                CONTENDERS[name],
+                threads,
+                record["samples"],
+                first=[record["first"]],
+            )
+            accuracy[name, record["case"]] = record["accuracy"]
+    assert accuracy
+    assert {key: value for key, value in accuracy.items() if not value >= enough} == {}
+
+
+def contenders(job: str) -> list[str]:
+    there = {"lamina", *peers.present()}
+    return [name for name in ENTERED[job] if name.partition(":")[0] in there]
+
+
+# All learn: a model that does not gets 0.1. A smoke run takes 10 steps, or 26.
+def least_accuracy(plan) -> float:
+    return 0.3 if plan.smoke else 0.9
+
+
+def test_mnist(threads, report, plan, probed):
+    turns = harness.alternating(contenders("mnist"), plan.processes)
+    train("mnist", threads, report, turns, least_accuracy(plan))
+
+
+def once_each(job: str, threads: int, report, plan) -> None:
+    """For jobs that take minutes: one process each, and lamina once more after the others."""
+    names = contenders(job)
+    train(job, threads, report, names if plan.smoke else [*names, "lamina"], least_accuracy(plan))
+
+
+def test_cnn(threads, report, plan):
+    once_each("cnn", threads, report, plan)
+
+
+def test_wide(threads, report, plan):
+    once_each("wide", threads, report, plan)
+
+
+def test_crowded(report, plan):
+    """Eight threads, whatever the machine has."""
+    for record in harness.run_worker("mnist", "lamina", 8):
+        report.add("crowded", record["case"], "lamina", 8, record["samples"])
+
+
+def test_fit_options(threads, report):
+    for record in harness.run_worker("conveniences", "lamina", threads):
+        report.add("conveniences", record["case"], "lamina", threads, record["samples"])

@@ -1,0 +1,191 @@
+"""The benchmarks' own arithmetic: tables, comparison, limits, on a report that was made up."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bench import compare, tables
+from bench.limits import Limits, NoProbeError, Work, build
+from bench.report import Report
+from bench.table import replaced
+
+ROOT = Path(__file__).parent.parent
+MIB = 1 << 20
+
+
+def made_up(slower: float = 1.0) -> Report:
+    """lamina's times times `slower`, those of the peers as they are."""
+    report = Report()
+    report.circumstances = {
+        "date": "2001-02-03",
+        "processor": "Abacus 9",
+        "cpus": 2,
+        "system": "Linux x86_64",
+        "isa": "avx2",
+        "compiler": "12.2.0",
+        "blas": "unknown",
+        "versions": {"lamina": "0.1.0", "numpy": "2.0"},
+        "not_found": ["torch"],
+        "smoke": False,
+    }
+    report.limits.caches = {"L1": 32 << 10, "L2": MIB, "L3": 32 * MIB}
+    rates = {"fma": 100.0, "L2 triad": 80.0, "L2 read": 90.0, "L2 update": 85.0}
+    rates |= {"L3 triad": 50.0, "L3 read": 55.0, "L3 update": 52.0}
+    rates |= {"DRAM triad": 20.0, "DRAM triad, streaming": 25.0, "DRAM read": 22.0}
+    for threads in (1, 2):
+        scaled = {name: threads * rate for name, rate in rates.items()}
+        report.limits.add(threads, scaled | {"vector_bits": 256.0, "no_amx": "none"})
+        for name, seconds in (("lamina", 0.5 * slower), ("NumPy by hand", 1.0)):
+            samples = [seconds / threads] * 3
+            report.add("mnist", "batch 32", name, threads, samples, first=[2 * seconds / threads])
+        for name, seconds in (("lamina", 0.02), ("numpy", 0.04), ("torch", 0.03)):
+            work = Work(flops=1e9)
+            report.add("gemm", "8×8×8", name, threads, [seconds], work=work)
+        work = Work(read=4e7, written=4e7, bound="arithmetic")
+        report.add("kernels", "tanh 1e7", "lamina", threads, [0.0064], work=work)
+    return report
+
+
+def run_table(*arguments: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "bench.table", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_a_report_survives_its_file(tmp_path):
+    report = made_up()
+    report.write(tmp_path / "deep" / "results.json")
+    again = Report.read(tmp_path / "deep" / "results.json")
+    assert again.as_json() == report.as_json()
+    assert again.limits == report.limits
+
+
+def test_a_file_without_limits_is_read(tmp_path):
+    """What the benchmarks wrote before they had any, when work was a number."""
+    data = made_up().as_json()
+    del data["limits"]
+    for item in data["measurements"]:
+        del item["first"]
+        item["work"] = item["work"] and item["work"]["flops"]
+    (tmp_path / "old.json").write_text(json.dumps(data))
+    old = Report.read(tmp_path / "old.json")
+    assert old.get("gemm", "8×8×8", "lamina", 1).work == Work(flops=1e9)
+    assert "gemm" in tables.tables(old)
+    assert "limits" not in tables.tables(old)
+
+
+def test_the_readme_s_table_is_replaced_and_nothing_else(tmp_path):
+    made_up().write(tmp_path / "results.json")
+    readme = tmp_path / "README.md"
+    before, after = "# A\n\ntext\n", "\nmore ×\n"
+    readme.write_text(f"{before}<!-- table -->\nold\n<!-- /table -->\n{after}", encoding="utf-8")
+    done = run_table(tmp_path / "results.json", "--readme", readme)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    once = readme.read_text(encoding="utf-8")
+    assert once.startswith(f"{before}<!-- table -->\n2001-02-03, Abacus 9, 2 usable CPUs")
+    assert once.endswith(f"\n<!-- /table -->\n{after}")
+    assert "old" not in once
+    assert "| lamina | 0.500 s | 0.250 s |" in once
+    assert "| NumPy by hand | 1.000 s ×2.00 | 0.500 s ×2.00 |" in once
+    assert run_table(tmp_path / "results.json", "--readme", readme).returncode == 0
+    assert readme.read_text(encoding="utf-8") == once
+
+
+def test_the_real_readme_has_its_markers():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "\nthe table\n<!-- /table -->\n" in replaced(readme, "the table\n")
+
+
+@pytest.mark.parametrize(
+    "readme",
+    ["none", "<!-- table -->\n", "<!-- /table -->\n<!-- table -->\n", "<!-- table -->\n" * 2],
+)
+def test_a_readme_without_its_markers_stays_as_it_is(tmp_path, readme):
+    made_up().write(tmp_path / "results.json")
+    (tmp_path / "README.md").write_text(readme)
+    done = run_table(tmp_path / "results.json", "--readme", tmp_path / "README.md")
+    assert done.returncode != 0
+    assert "<!-- table -->" in done.stderr
+    assert (tmp_path / "README.md").read_text() == readme
+
+
+def test_a_table_that_is_not_there_is_named(tmp_path):
+    made_up().write(tmp_path / "results.json")
+    done = run_table(tmp_path / "results.json", "size")
+    assert done.returncode != 0
+    assert "has nothing for size; it has limits mnist first scaling gemm kernels" in done.stderr
+
+
+def test_shares_of_the_limit_and_footnotes():
+    made = tables.tables(made_up())
+    # 1e9 operations in 0.02 s are half of 100 GFLOP/s, and a quarter of the 200 of two threads.
+    header, row = made["gemm"].rows
+    assert header[:3] == ["", "lamina, 1 thread", "of the limit"]
+    assert row[:3] == ["8×8×8", "50 GFLOP/s", "50% FMA"]
+    assert row[5:7] == ["50 GFLOP/s", "25% FMA"]
+    # 80 MB in 6.4 ms are half of the 25 GB/s that streaming stores reach.
+    assert made["kernels"].rows[1][2] == "50% DRAM ¹"
+    assert made["kernels"].notes == ["¹ bound by arithmetic"]
+
+
+def test_scaling_and_first_epochs():
+    made = tables.tables(made_up())
+    rows = dict(made["scaling"].rows[1:])
+    assert rows["loop of plain FMAs"] == "2.00"
+    assert rows["MNIST batch 32"] == "2.00, 100% of the loop's"
+    assert rows["matrix products, geometric mean"] == "1.00, 50% of the loop's"
+    assert made["first"].rows[1] == ["lamina", "2.00"]
+
+
+def test_the_level_follows_from_the_size_and_the_threads():
+    limits = made_up().limits
+    assert [limits.level(size, 1) for size in (MIB, MIB + 1, 32 * MIB, 32 * MIB + 1)] == [
+        "L2",
+        "L3",
+        "L3",
+        "DRAM",
+    ]
+    assert limits.level(2 * MIB, 2) == "L2"
+
+
+def test_what_is_reduced_or_changed_in_place_has_limits_of_its_own():
+    limits = made_up().limits
+    assert limits.share(Work(read=9e5, written=8), 1, 1e-5) == (pytest.approx(1.0, rel=1e-4), "L2")
+    work = Work(read=4e5, written=4.5e5, resident=4e5)
+    assert limits.share(work, 1, 1e-5) == (pytest.approx(1.0), "L2")
+    assert limits.share(Work(), 1, 1.0) is None
+    assert limits.share(work, 3, 1.0) is None
+    assert Limits().share(work, 1, 1.0) is None
+
+
+def test_the_best_limit_of_a_run_counts():
+    limits = Limits()
+    for fma in (90.0, 100.0, 80.0):
+        limits.add(1, {"fma": fma, "no_amx": "none"})
+    assert limits.rates == {1: {"fma": 100.0, "no_amx": "none"}}
+    assert limits.clock == {1: [90.0, 100.0, 80.0]}
+
+
+def test_without_a_compiler_there_is_a_reason(tmp_path, monkeypatch):
+    monkeypatch.setenv("CXX", str(tmp_path / "no-such-compiler"))
+    with pytest.raises(NoProbeError, match="no-such-compiler cannot be run"):
+        build(tmp_path)
+    monkeypatch.delenv("CXX")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NoProbeError, match="there is no C"):
+        build(tmp_path)
+
+
+def test_a_comparison_puts_what_moved_first():
+    old, new = made_up(), made_up(slower=1.25)
+    table = compare.compare(old, new)
+    rows = table.rows
+    assert "2 of 6 figures moved by more than 10%" in table.title
+    assert [row[0] for row in rows[1:4]] == [
+        "mnist: batch 32, 1 thread",
+        "mnist: batch 32, 2 threads",
+        "gemm: 8×8×8, 1 thread",
+    ]
+    assert rows[1][1:] == ["0.500 s", "0.625 s", "1.25", "NumPy by hand 1.00", "×2.00", "×1.60"]
+    assert compare.compare(Report(), new) is None
