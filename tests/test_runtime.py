@@ -78,7 +78,7 @@ def test_denormals_are_flushed_inside_the_engine_only():
     tiny = np.full((3000, 40), 1e-40, np.float32)
     model = la.Sequential([la.layers.Input((40,)), la.layers.Rescaling(1.0)])
     for threads in (1, 3):
-        la.set_num_threads(threads)
+        la.set_num_threads(threads, oversubscribe=True)
         assert np.array_equal(model.predict(tiny, verbose=0), np.zeros_like(tiny))
         # The caller's state is as it was, on this thread and on the pool's.
         assert np.float32(1e-40) * np.float32(0.5) > 0
@@ -88,8 +88,11 @@ def test_denormals_are_flushed_inside_the_engine_only():
 def test_threads_can_be_set():
     before = la.get_num_threads()
     try:
-        la.set_num_threads(3)
-        assert la.get_num_threads() == (3 if _core.show_config()["openmp"] else 1)
+        openmp = _core.show_config()["openmp"]
+        la.set_num_threads(3, oversubscribe=True)
+        assert la.get_num_threads() == (3 if openmp else 1)
+        la.set_num_threads(1024)  # more threads than cores would only wait for each other
+        assert 1 <= la.get_num_threads() <= (os.cpu_count() if openmp else 1)
         for wrong in (0, -1, 100000):
             with pytest.raises(ValueError, match="must be from 1 to 1024"):
                 la.set_num_threads(wrong)
@@ -102,7 +105,7 @@ def test_threads_can_be_set():
 def test_a_forked_child_computes_the_same():
     model = small_model()
     x, y = data()
-    la.set_num_threads(2)
+    la.set_num_threads(2, oversubscribe=True)
     model.fit(x, y, verbose=0)  # the pool has started
     want = model.predict(x, verbose=0).tobytes()
     child = os.fork()
@@ -288,7 +291,7 @@ def test_an_exception_of_a_host_layer_comes_out_and_changes_nothing():
     runner = _core.Runner(network, "train", 8, _core.Loss("mean_squared_error"), [], optimizer, 0)
     x = np.ones((64, 4), np.float32)
     for threads in (1, 3):
-        la.set_num_threads(threads)
+        la.set_num_threads(threads, oversubscribe=True)
         runner.start(x, x, None, None, 8)
         with pytest.raises(RuntimeError, match="no luck"):
             runner.run(10, 1e9)
@@ -300,7 +303,7 @@ LIMIT_SCRIPT = """
 import numpy as np
 import lamina as la
 
-la.set_num_threads(8)
+la.set_num_threads(8, oversubscribe=True)
 x = np.ones((4096, 64), np.float32)
 model = la.Sequential([la.layers.Input((64,)), la.layers.Dense(64, activation="tanh")])
 model.compile("sgd", "mse")

@@ -29,7 +29,7 @@ void bind_config(py::module_& m) {
   m.attr("isa") = kernels().isa;
   num_threads();
   m.def("get_num_threads", &num_threads);
-  m.def("set_num_threads", &set_num_threads, py::arg("n"));
+  m.def("set_num_threads", &set_num_threads, py::arg("n"), py::arg("oversubscribe") = false);
   m.def("show_config", [] {
     py::dict config;
     config["version"] = LAMINA_VERSION;

@@ -56,9 +56,13 @@ py::array gemm(py::handle a_in, py::handle b_in, bool trans_a, bool trans_b, py:
   const FloatsOut c = call.out("out", out, {product.m, product.n});
   const bool plain = bias.data == nullptr && epilogue.activation == Activation::linear;
   without_gil([&] {
-    for_tiles(product.tiles(), product.scratch(), [&](int64_t tile, float* scratch) {
-      product.run(kernels(), c.data, a.data, b.data, plain ? nullptr : &epilogue, tile, scratch);
-    });
+    for_tiles(
+        product.tiles(), product.scratch(),
+        [&](int64_t tile, float* scratch) {
+          product.run(kernels(), c.data, a.data, b.data, plain ? nullptr : &epilogue, tile,
+                      scratch);
+        },
+        product.least_tiles());
   });
   return c.object;
 }

@@ -288,6 +288,7 @@ void bind_runner(py::module_& m) {
            py::arg("metrics") = py::list(), py::arg("optimizer") = nullptr, py::arg("seed") = 0)
       .def_property_readonly("batch_size", [](Runner& r) { return r.trainer().capacity(); })
       .def_property_readonly("workers", [](Runner& r) { return r.trainer().workers(); })
+      .def_property_readonly("busy_workers", [](Runner& r) { return r.trainer().busy_workers(); })
       .def_property_readonly("memory",
                              [](Runner& r) {
                                const Trainer::Memory memory = r.trainer().memory();

@@ -1,10 +1,13 @@
 // Threads by OpenMP, which owns the pool. See parallel.h.
 #include "cpu/parallel.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 
 #ifdef __linux__
 #include <pthread.h>
@@ -49,7 +52,14 @@ int usable_cores() {
   return cores > 0 ? cores : 1;
 }
 
+// Asked for once: it takes system calls.
+int machine_cores() {
+  static const int cores = usable_cores();
+  return cores;
+}
+
 constexpr int kMostThreads = 1024;
+std::atomic<bool> oversubscribes{false};
 
 int initial_threads() {
   if (const char* text = std::getenv("LAMINA_NUM_THREADS"); text != nullptr && *text != '\0') {
@@ -61,7 +71,7 @@ int initial_threads() {
     }
     return static_cast<int>(n);
   }
-  return usable_cores();
+  return machine_cores();
 }
 
 std::atomic<int>& thread_setting() {
@@ -82,6 +92,21 @@ inline void pause_briefly() {
 #endif
 }
 
+// Waits while waiting(value) is true: spins for about as long as the leader works alone between two
+// pieces of shared work, then sleeps, because a core that is shared must not be held by one that
+// waits.
+template <class T, class Waiting>
+void wait_while(std::atomic<T>& value, int spins, Waiting&& waiting) {
+  for (int i = 0; i < spins; ++i) {
+    if (!waiting(value.load())) return;
+    pause_briefly();
+  }
+  for (T now = value.load(); waiting(now); now = value.load()) value.wait(now);
+}
+
+// 20 to 80 us: processors pause for different times.
+int spins_of(int workers) { return workers <= machine_cores() ? 2000 : 0; }
+
 }  // namespace
 
 bool has_openmp() {
@@ -98,19 +123,22 @@ int num_threads() {
   // Within somebody else's region OpenMP would start one thread, past its limit fewer.
   if (forked.load(std::memory_order_relaxed) || omp_in_parallel()) return 1;
   const int limit = omp_get_thread_limit();
-  return threads < limit ? threads : limit;
+  return std::min(
+      {threads, limit,
+       oversubscribes.load(std::memory_order_relaxed) ? kMostThreads : machine_cores()});
 #else
   static_cast<void>(threads);
   return 1;
 #endif
 }
 
-void set_num_threads(int n) {
+void set_num_threads(int n, bool oversubscribe) {
   if (n < 1 || n > kMostThreads) {
     throw std::invalid_argument("set_num_threads: n must be from 1 to " +
                                 std::to_string(kMostThreads) + ", got " + std::to_string(n));
   }
   thread_setting().store(n);
+  oversubscribes.store(oversubscribe);
 }
 
 void parallel_region(int workers, FunctionRef<void(int, int)> body) {
@@ -128,35 +156,80 @@ void parallel_region(int workers, FunctionRef<void(int, int)> body) {
   body(0, 1);
 }
 
-void Barrier::wait(int count) {
-  if (count == 1) return;
-  // About 20 us: a hundred times a barrier between threads that run.
-  static const int cores = usable_cores();
-  const int spins = count <= cores ? 2000 : 0;
-  const uint32_t phase = phase_.load(std::memory_order_acquire);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == count) {
-    arrived_.store(0, std::memory_order_relaxed);
-    phase_.fetch_add(1, std::memory_order_release);
-    phase_.notify_all();
+Team::Team(int most_workers) : shares_(most_workers > 1 ? most_workers : 0) {
+  for (int64_t i = 0; i < shares_.size(); ++i) new (&shares_[i]) Share;
+}
+
+void Team::run(int64_t tiles, int workers, FunctionRef<void(int64_t, int)> body) {
+  if (workers == 1 || tiles <= 1) {
+    for (int64_t tile = 0; tile < tiles; ++tile) body(tile, 0);
     return;
   }
-  for (int i = 0; i < spins; ++i) {
-    if (phase_.load(std::memory_order_acquire) != phase) return;
-    pause_briefly();
+  for (int i = 0; i < workers; ++i) {
+    shares_[i].next.store(tiles * i / workers, std::memory_order_relaxed);
+    shares_[i].last = tiles * (i + 1) / workers;
   }
-  phase_.wait(phase, std::memory_order_acquire);
+  workers_ = workers;
+  body_ = &body;
+  open_.store(true);
+  call_.fetch_add(1);
+  call_.notify_all();
+  take_tiles(0);
+  if (oversubscribes.load(std::memory_order_relaxed)) {
+    for (int i = 1; i < workers; ++i) {
+      while (shares_[i].next.load() < shares_[i].last) std::this_thread::yield();
+    }
+  }
+  // In this order a helper either sees that the work is closed or is seen inside.
+  open_.store(false);
+  wait_while(inside_, spins_of(workers), [](int helpers) { return helpers != 0; });
+  if (failed_.load()) {
+    failed_.store(false);
+    std::rethrow_exception(std::exchange(failure_, nullptr));
+  }
 }
 
-void FirstException::capture(int64_t ticket) noexcept {
-  int64_t expected = 0;
-  if (stored_.compare_exchange_strong(expected, -1)) {
-    exception_ = std::current_exception();
-    stored_.store(ticket + 1, std::memory_order_release);
+void Team::take_tiles(int worker) {
+  const int shares = oversubscribes.load(std::memory_order_relaxed) ? 1 : workers_;
+  for (int i = 0; i < shares; ++i) {
+    Share& share = shares_[(worker + i) % workers_];
+    while (share.next.load(std::memory_order_relaxed) < share.last) {
+      const int64_t tile = share.next.fetch_add(1);
+      if (tile >= share.last) break;
+      if (failed_.load(std::memory_order_relaxed)) continue;
+      shares_[worker].busy = true;
+      try {
+        (*body_)(tile, worker);
+      } catch (...) {
+        if (!failed_.exchange(true)) failure_ = std::current_exception();
+      }
+    }
   }
 }
 
-void FirstException::rethrow() {
-  if (stored_.load(std::memory_order_acquire) > 0) std::rethrow_exception(exception_);
+void Team::help(int worker) {
+  uint32_t seen = 0;
+  while (!dismissed_.load()) {
+    inside_.fetch_add(1);
+    if (open_.load()) take_tiles(worker);
+    if (inside_.fetch_sub(1) == 1) inside_.notify_one();
+    // Work that was handed out before this one looked has been taken; wait for the next.
+    wait_while(call_, spins_of(static_cast<int>(shares_.size())),
+               [&](uint32_t call) { return call == seen; });
+    seen = call_.load();
+  }
+}
+
+int Team::busy() const {
+  int count = 0;
+  for (int64_t i = 0; i < shares_.size(); ++i) count += shares_[i].busy ? 1 : 0;
+  return std::max(count, 1);
+}
+
+void Team::dismiss() {
+  dismissed_.store(true);
+  call_.fetch_add(1);
+  call_.notify_all();
 }
 
 }  // namespace lamina

@@ -2,6 +2,7 @@
 // are; who runs which tile is decided here and never changes a result.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <exception>
@@ -13,11 +14,13 @@
 
 namespace lamina {
 
-// Threads a region may use: LAMINA_NUM_THREADS, or what set_num_threads was given, or the cores
-// that this process may really use (affinity mask and cgroup quota). Always 1 without OpenMP, and
-// in a child after fork(), where the parent's workers do not exist.
+// Threads that work together: LAMINA_NUM_THREADS, or what set_num_threads was given, or the cores
+// that this process may really use (affinity mask and cgroup quota); never more than those cores,
+// because more only take turns. With `oversubscribe` there are as many as were asked for, and each
+// does a share of its own, whatever that costs: for tests of what may depend on who does what.
+// Always 1 without OpenMP, and in a child after fork(), where the parent's workers do not exist.
 int num_threads();
-void set_num_threads(int n);
+void set_num_threads(int n, bool oversubscribe = false);
 bool has_openmp();
 
 // A non-owning reference to something callable: no allocation, one indirect call.
@@ -45,63 +48,67 @@ class FunctionRef<R(Args...)> {
 // count and never by what was asked for. body must not throw.
 void parallel_region(int workers, FunctionRef<void(int worker, int count)> body);
 
-// Workers wait here for each other. A waiter spins for as long as a barrier between threads that
-// each have a core takes, then sleeps: a core that is shared must not be held by one that waits.
-class Barrier {
+// The workers of one region. Worker 0 leads: it hands out the tiles of one piece of work after the
+// other and takes its share; the others help while there is work. Nobody waits for a helper that
+// holds no tile, so one that does not get a core costs what it does not do, and no more.
+//
+// A helper has tiles of its own, the same ones for the same work, because they are likely to be in
+// its cache; who is done with his takes from the others.
+class Team {
  public:
-  void wait(int count);  // of workers, the same for all
+  explicit Team(int most_workers);  // allocates
+
+  // Worker 0: body(tile, worker) for every tile, each once, on any of `workers`; returns when all
+  // are done. What a body throws first is thrown here; tiles that have not begun are then left out.
+  void run(int64_t tiles, int workers, FunctionRef<void(int64_t tile, int worker)> body);
+  void dismiss();  // worker 0, once: the others return from help()
+  void help(int worker);
+  int busy() const;  // how many workers have run a tile; after the region
 
  private:
-  std::atomic<int> arrived_{0};
-  std::atomic<uint32_t> phase_{0};
+  struct alignas(kCacheLine) Share {
+    std::atomic<int64_t> next{0};
+    int64_t last = 0;
+    bool busy = false;  // written by its worker
+  };
+  void take_tiles(int worker);
+
+  AlignedArray<Share> shares_;
+  int workers_ = 1;
+  const FunctionRef<void(int64_t, int)>* body_ = nullptr;
+  std::atomic<bool> open_{false}, failed_{false}, dismissed_{false};
+  std::atomic<int> inside_{0};     // helpers that may hold a tile
+  std::atomic<uint32_t> call_{0};  // counts pieces of work; helpers sleep on it
+  std::exception_ptr failure_;
 };
 
-// Keeps the first exception that a worker meets, to be thrown again outside the region: an
-// exception that left a region would end the process. A ticket counts the barriers that lie before
-// it, so that all workers see a failure at the same barrier and none waits at the next one alone.
-class FirstException {
- public:
-  void capture(int64_t ticket = 0) noexcept;
-  bool any(int64_t ticket) const {
-    const int64_t stored = stored_.load(std::memory_order_acquire);
-    return stored > 0 && stored <= ticket + 1;
-  }
-  void rethrow();
-
- private:
-  std::atomic<int64_t> stored_{0};  // ticket + 1; -1 while being written
-  std::exception_ptr exception_;
-};
-
-// The tiles of worker `worker` are [first, last): contiguous, as equal as they can be, and a
-// single one is worker 0's.
-struct TileRange {
-  int64_t first, last;
-};
-inline TileRange tiles_of(int64_t tiles, int worker, int workers) {
-  return {(tiles * worker + workers - 1) / workers, (tiles * (worker + 1) + workers - 1) / workers};
-}
-
-// Runs body(tile, scratch) for every tile, on as many threads as there are tiles or workers.
-// scratch is aligned and holds scratch_floats floats, one piece a worker.
+// Runs body(tile, scratch) for every tile, on as many threads as have `least` tiles each: by
+// default a few dozen microseconds of work, which pay for waking a thread. scratch is aligned and
+// holds scratch_floats floats, one piece a worker.
 template <class Body>
-void for_tiles(int64_t tiles, int64_t scratch_floats, Body&& body) {
+void for_tiles(int64_t tiles, int64_t scratch_floats, Body&& body, int64_t least = 4) {
   if (tiles <= 0) return;
-  const int workers = static_cast<int>(tiles < num_threads() ? tiles : num_threads());
+  const int64_t useful = std::max<int64_t>(1, tiles / std::max<int64_t>(1, least));
+  const int workers = static_cast<int>(std::min<int64_t>(useful, num_threads()));
   const int64_t piece = (scratch_floats + 15) / 16 * 16;
   AlignedArray<float> scratch(piece * workers);
-  FirstException failure;
+  if (workers == 1) {
+    for (int64_t tile = 0; tile < tiles; ++tile) body(tile, scratch.data());
+    return;
+  }
+  Team team(workers);
+  const auto share = [&](int64_t tile, int worker) { body(tile, scratch.data() + piece * worker); };
+  std::exception_ptr failure;
   parallel_region(workers, [&](int worker, int count) {
+    if (worker != 0) return team.help(worker);
     try {
-      const TileRange mine = tiles_of(tiles, worker, count);
-      for (int64_t tile = mine.first; tile < mine.last; ++tile) {
-        body(tile, scratch.data() + piece * worker);
-      }
+      team.run(tiles, count, share);
     } catch (...) {
-      failure.capture();
+      failure = std::current_exception();
     }
+    team.dismiss();
   });
-  failure.rethrow();
+  if (failure) std::rethrow_exception(failure);
 }
 
 }  // namespace lamina

@@ -65,22 +65,15 @@ void Program::finish() {
   }
 }
 
-bool Program::execute(const Run& run, Worker& worker) const {
+void Program::execute(const Run& run, Team& team, int workers, float* scratch) const {
   for (size_t s = 0; s < steps_.size(); ++s) {
     const Step& step = steps_[s];
-    const bool serves = worker.index == 0 && s < first_commit_ && run.service;
-    try {
-      const TileRange mine = tiles_of(step.tiles(run), worker.index, worker.count);
-      for (int64_t tile = mine.first; tile < mine.last; ++tile) {
-        step.body(run, tile, worker.scratch);
-        if (serves) run.service();
-      }
-    } catch (...) {
-      worker.failure.capture(worker.ticket);
-    }
-    if (!worker.sync()) return false;
+    const bool serves = s < first_commit_ && run.service;
+    team.run(step.tiles(run), workers, [&](int64_t tile, int worker) {
+      step.body(run, tile, scratch + worker * scratch_floats_);
+      if (serves && worker == 0) run.service();
+    });
   }
-  return true;
 }
 
 }  // namespace lamina::engine

@@ -1,5 +1,5 @@
-// A network made into a program: a flat list of steps over preallocated buffers. Every worker runs
-// the same list over its share of each step's tiles, with a barrier between steps.
+// A network made into a program: a flat list of steps over preallocated buffers. One worker leads
+// from step to step; the tiles of a step that has several are shared with the others.
 #pragma once
 
 #include <cstdint>
@@ -46,21 +46,6 @@ struct Step {
   int64_t scratch = 0;
 };
 
-// One thread of a region, at home in the runner that opened it.
-struct Worker {
-  int index, count;
-  float* scratch;
-  Barrier& barrier;
-  FirstException& failure;
-  int64_t ticket = 0;
-
-  // Waits for the others; false if one of them has failed before this barrier.
-  bool sync() {
-    barrier.wait(count);
-    return !failure.any(ticket++);
-  }
-};
-
 class Program {
  public:
   Program(Mode mode, int64_t capacity) : mode_(mode), capacity_(capacity) {}
@@ -89,9 +74,8 @@ class Program {
   const std::vector<int64_t>& offsets() const { return offsets_; }
   const std::vector<Step>& steps() const { return steps_; }
 
-  // Runs this worker's share of all steps; all workers of the region call it with the same run.
-  // False once a step has thrown, for all of them alike.
-  bool execute(const Run& run, Worker& worker) const;
+  // Runs all steps, by worker 0 of the team; scratch holds scratch_floats() for each worker.
+  void execute(const Run& run, Team& team, int workers, float* scratch) const;
 
  private:
   void append(std::vector<Step>& list, Step step);

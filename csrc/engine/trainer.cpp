@@ -17,6 +17,9 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kLongBatch = std::chrono::milliseconds(20);
 constexpr auto kServiceEvery = std::chrono::milliseconds(50);
 
+// That a worker of a pass should get at the least: 50 us or so.
+constexpr int64_t kTilesPerWorker = 8;
+
 }  // namespace
 
 Trainer::Trainer(std::shared_ptr<Network> network, Mode mode, int64_t capacity,
@@ -89,7 +92,7 @@ Trainer::Memory Trainer::memory() const {
   }
   memory.scratch = program_.scratch_floats() * floats;
   memory.index = capacity() * static_cast<int64_t>(sizeof(int64_t));
-  memory.workers = workers_for(run);
+  memory.workers = workers_for(run, kTilesPerWorker);
   return memory;
 }
 
@@ -104,11 +107,17 @@ void Trainer::start(const Pass& pass) {
   position_ = 0;
 }
 
-// A worker that never gets a tile would only be waited for.
-int Trainer::workers_for(const Run& run) const {
-  int64_t most_tiles = 1;
-  for (const Step& step : program_.steps()) most_tiles = std::max(most_tiles, step.tiles(run));
-  return static_cast<int>(std::min<int64_t>(num_threads(), most_tiles));
+// A worker that never gets a tile would only be woken, and a few tiles do not pay for waking one.
+int Trainer::workers_for(const Run& run, int64_t batches) const {
+  int64_t most = 1, shared = 0;
+  for (const Step& step : program_.steps()) {
+    const int64_t tiles = step.tiles(run);
+    most = std::max(most, tiles);
+    if (tiles > 1) shared += tiles;
+  }
+  const int64_t worth =
+      std::max<int64_t>(1, shared * std::min(batches, kTilesPerWorker) / kTilesPerWorker);
+  return static_cast<int>(std::min({most, worth, static_cast<int64_t>(num_threads())}));
 }
 
 // Points the run at the next batch; false if there is none.
@@ -139,7 +148,7 @@ int64_t Trainer::run(int64_t batches, double seconds, const std::function<void()
   run_.parameters = network_->parameters();
   run_.gradients = mode() == Mode::train ? network_->gradients() : nullptr;
 
-  const int workers = workers_for(run_);
+  const int workers = workers_for(run_, std::min(batches, left / run_.rows + 1));
   const int64_t scratch = program_.scratch_floats();
   if (scratch_.size() < scratch * workers) scratch_ = AlignedArray<float>(scratch * workers);
 
@@ -156,39 +165,37 @@ int64_t Trainer::run(int64_t batches, double seconds, const std::function<void()
   };
   run_.service = std::cref(serve);  // until a batch turns out to be short
   int64_t done = 0;
-  bool more = next_batch();
-  Barrier barrier;
-  FirstException failure;
-  bool in_batch = true;
+  bool in_batch = next_batch();
+  Team team(workers);
+  std::exception_ptr failure;
   parallel_region(workers, [&](int index, int count) {
     const FlushDenormals flush;
-    Worker worker{index, count, scratch_.data() + scratch * index, barrier, failure};
-    while (program_.execute(run_, worker)) {
-      if (index == 0) {
+    if (index != 0) return team.help(index);
+    workers_ = count;
+    try {
+      while (in_batch) {
+        program_.execute(run_, team, count, scratch_.data());
+        in_batch = false;
         ++done;
         position_ += run_.rows;
-        in_batch = false;
         const auto now = Clock::now();
         if (now - batch_begin < kLongBatch) run_.service = nullptr;
         batch_begin = now;
-        try {
-          serve();
-        } catch (...) {
-          failure.capture(worker.ticket);
-        }
-        more = done < batches && now < deadline && !failure.any(worker.ticket) && next_batch();
-        in_batch = more;
+        serve();
+        in_batch = done < batches && now < deadline && next_batch();
       }
-      if (!worker.sync() || !more) break;
+    } catch (...) {
+      failure = std::current_exception();
     }
-    if (index == 0) workers_ = count;
+    team.dismiss();
   });
+  busy_workers_ = std::max(busy_workers_, team.busy());
   run_.service = nullptr;
-  if (in_batch && failure.any(INT64_MAX - 1) && optimizer_ && mode() == Mode::train) {
+  if (!failure) return done;
+  if (in_batch && optimizer_ && mode() == Mode::train) {
     --optimizer_->iterations;  // of the batch that was left out
   }
-  failure.rethrow();
-  return done;
+  std::rethrow_exception(failure);
 }
 
 }  // namespace lamina::engine

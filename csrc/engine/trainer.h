@@ -62,7 +62,8 @@ class Trainer {
   // left; returns how many it ran. `service` is called by the calling thread at least every 100 ms
   // while a batch lasts, and may throw: then the batch is left out.
   int64_t run(int64_t batches, double seconds, const std::function<void()>& service);
-  int workers() const { return workers_; }  // that the last run() had
+  int workers() const { return workers_; }            // that the last run() had
+  int busy_workers() const { return busy_workers_; }  // that did some of the work of one run()
 
   // Means since reset(): the loss, then each metric; or those of the last batch.
   std::vector<double> results() const;
@@ -82,7 +83,7 @@ class Trainer {
   void add_host_rows(int y);
   void add_totals();
   bool next_batch();
-  int workers_for(const Run& run) const;
+  int workers_for(const Run& run, int64_t batches) const;
 
   std::shared_ptr<Network> network_;
   std::optional<Loss> loss_;
@@ -101,7 +102,7 @@ class Trainer {
 
   Pass pass_;
   int64_t position_ = 0;
-  int workers_ = 0;
+  int workers_ = 0, busy_workers_ = 0;
   Run run_;
   const int64_t* index_ = nullptr;  // of this batch
   int64_t index_base_ = 0;          // rows to add to it

@@ -10,8 +10,9 @@
 namespace lamina::ops {
 
 // Training runs sum, mean, squares, variance, apply; its gradient sums, coefficients, input.
-// There is a barrier after each. Phases over rows have row_tiles(rows) tiles, those over columns
-// one; none needs scratch. `partial` holds partial_floats(rows) floats, all other vectors cols.
+// Each begins when all of the one before is done. Phases over rows have row_tiles(rows) tiles,
+// those over columns one; none needs scratch. `partial` holds partial_floats(rows) floats, all
+// other vectors cols.
 struct BatchNorm {
   int64_t cols;
   float epsilon;

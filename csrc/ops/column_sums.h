@@ -7,8 +7,8 @@
 
 namespace lamina::ops {
 
-// Two phases, with a barrier between them: pieces of rows are summed on their own, then added up
-// in their order.
+// Two phases, the second after all of the first: pieces of rows are summed on their own, then added
+// up in their order.
 struct ColumnSums {
   int64_t cols;
 

@@ -11,7 +11,7 @@ namespace lamina::ops {
 // x (images, height, width, channels), y (images, out_height, out_width, filters),
 // kernel (kernel_h, kernel_w, channels, filters). Every phase is a number of tiles, the floats of
 // scratch a worker needs, and what a tile does; the phases of one gradient stand in their order and
-// need a barrier between them.
+// all of one must be done before the next begins.
 struct Conv2d {
   Window2d w;
 

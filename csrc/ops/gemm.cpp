@@ -53,6 +53,11 @@ int64_t Gemm::tiles() const {
   return g.down * g.across;
 }
 
+int64_t Gemm::least_tiles() const {
+  const Grid g = grid();
+  return ceil_div(4 * kSmallWork, std::max<int64_t>(1, g.rows * g.columns * k));
+}
+
 int64_t Gemm::scratch() const {
   return packs() ? std::min(k, kGemmBlockK) * strip_row(grid().columns) : 0;
 }

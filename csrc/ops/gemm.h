@@ -20,7 +20,8 @@ struct Gemm {
   float alpha = 1.0f, beta = 0.0f;
 
   int64_t tiles() const;
-  int64_t scratch() const;  // floats per worker
+  int64_t least_tiles() const;  // that pay for waking a thread
+  int64_t scratch() const;      // floats per worker
   void run(const Kernels& kernels, float* c, const float* a, const float* b,
            const GemmEpilogue* epilogue, int64_t tile, float* scratch) const;
 

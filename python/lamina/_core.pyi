@@ -12,7 +12,7 @@ __version__: str
 isa: str
 
 def show_config() -> dict[str, Any]: ...
-def set_num_threads(n: int) -> None: ...
+def set_num_threads(n: int, oversubscribe: bool = False) -> None: ...
 def get_num_threads() -> int: ...
 
 class Layer:
@@ -150,6 +150,7 @@ class Runner:
     memory: dict[str, int]  # bytes: arena (activations, gradients, the batch), batch (its share of
     # it), scratch (of each worker), index; and workers, the most that a full batch can use now
     workers: int  # threads that the last run() or predict() used
+    busy_workers: int  # the most of them that got some of one call's work
     def start(
         self,
         x: NDArray[Any],
