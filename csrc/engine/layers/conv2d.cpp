@@ -49,13 +49,12 @@ class Conv2D final : public Layer {
                  .uses = {x, z},
                  .tiles = [=](const Run& run) { return conv.forward_tiles(run.rows); },
                  .body =
-                     [=](const Run& run, int64_t tile, float* scratch) {
+                     [=](const Run& run, int64_t tile, float*) {
                        const GemmEpilogue epilogue{bias < 0 ? nullptr : run.parameters + bias,
                                                    function, alpha};
                        conv.forward(*run.kernels, run.buffer(z), run.buffer(x),
-                                    run.parameters + kernel, &epilogue, run.rows, tile, scratch);
-                     },
-                 .scratch = conv.forward_scratch()});
+                                    run.parameters + kernel, &epilogue, run.rows, tile);
+                     }});
     place.y = z;
     if (fused) {
       place.saved.push_back(z);
@@ -92,11 +91,10 @@ class Conv2D final : public Layer {
                  .uses = {x, dz, partial},
                  .tiles = [=](const Run& run) { return conv.backward_kernel_tiles(run.rows); },
                  .body =
-                     [=](const Run& run, int64_t tile, float* scratch) {
+                     [=](const Run& run, int64_t tile, float*) {
                        conv.backward_kernel(*run.kernels, run.buffer(partial), run.buffer(dz),
-                                            run.buffer(x), run.rows, tile, scratch);
-                     },
-                 .scratch = conv.backward_kernel_scratch()});
+                                            run.buffer(x), run.rows, tile);
+                     }});
     program.add({.what = name() + " kernel gradient total",
                  .uses = {partial},
                  .tiles = [=](const Run&) { return conv.reduce_tiles(); },

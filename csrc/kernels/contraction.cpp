@@ -1,0 +1,193 @@
+// The product that a convolution and both of its gradients are made of. It reads the image in
+// place: where a plain product has one stride from row to row and one from term to term, this has
+// the strides of a grid of pixels and of the taps below one. What a row, a term and a column are,
+// and how a sum is cut into blocks, is decided in ops/conv2d.
+//
+// Assumptions: B and C have unit column stride; A may have any strides, because its elements are
+// broadcast one at a time.
+#include "kernels/activate.h"
+#include "kernels/declarations.h"
+#include "kernels/simd.h"
+
+namespace lamina::LAMINA_ISA {
+namespace {
+
+// The accumulators of the GEMM's tile in another shape where there are fewer columns: 6 x 4, 8 x 3
+// or 12 x 2 on AVX-512. Twelve pointers to rows are what the general registers can hold.
+template <int vectors>
+constexpr int rows_for() {
+  constexpr int rows = tile_rows * tile_vectors / vectors;
+  return rows < 12 ? rows : 12;
+}
+
+struct Block {
+  float* c;
+  const float* a;
+  const float* b;
+  const Contraction& t;
+  bool add;
+  const GemmEpilogue* epilogue;  // null, linear without bias, or bias with linear or relu
+};
+
+// A row of C, by its place in the grid.
+struct Place {
+  int64_t i, j;
+};
+
+// C (live x columns) of one tile, the rows from `at` on, which moves past them. The accumulators of
+// the rows past the live ones repeat the last row's and are dropped. `partial` is the number of
+// lanes of the last vector, used only where `masked`.
+template <int rows, int vectors, bool masked>
+void tile(const Block& k, Place& at, int64_t live, int64_t column, int64_t partial) {
+  const Contraction& t = k.t;
+  const float* a[rows];
+  float* c[rows];
+  LAMINA_UNROLL
+  for (int r = 0; r < rows; ++r) {
+    a[r] = k.a + at.i * t.a_row + at.j * t.a_col;
+    c[r] = k.c + at.i * t.c_row + at.j * t.c_col + column;
+    if (r + 1 < live && ++at.j == t.cols) {
+      at.j = 0;
+      ++at.i;
+    }
+  }
+  if (++at.j == t.cols) {
+    at.j = 0;
+    ++at.i;
+  }
+
+  f32x16 acc[rows][vectors];
+  LAMINA_UNROLL
+  for (int r = 0; r < rows; ++r) {
+    LAMINA_UNROLL
+    for (int j = 0; j < vectors; ++j) acc[r][j] = zero();
+  }
+  for (int64_t u = 0; u < t.terms[0]; ++u) {
+    for (int64_t v = 0; v < t.terms[1]; ++v) {
+      const float* b = k.b + u * t.b_term[0] + v * t.b_term[1] + column;
+      int64_t p = u * t.a_term[0] + v * t.a_term[1];
+      for (int64_t w = 0; w < t.terms[2]; ++w) {
+        f32x16 bv[vectors];
+        LAMINA_UNROLL
+        for (int j = 0; j < vectors; ++j) {
+          bv[j] = masked && j == vectors - 1 ? load(b + kLanes * j, partial) : load(b + kLanes * j);
+        }
+        LAMINA_UNROLL
+        for (int r = 0; r < rows; ++r) {
+          const f32x16 av = splat(a[r][p]);
+          LAMINA_UNROLL
+          for (int j = 0; j < vectors; ++j) acc[r][j] = fma(av, bv[j], acc[r][j]);
+        }
+        p += t.a_term[2];
+        b += t.b_term[2];
+      }
+    }
+  }
+
+  // Each pass over the accumulators is skipped or taken whole: a test for each of them would cost
+  // more than the pass.
+  const bool all = live == rows;
+  if (k.add) {
+    LAMINA_UNROLL
+    for (int r = 0; r < rows; ++r) {
+      LAMINA_UNROLL
+      for (int j = 0; j < vectors; ++j) {
+        const float* old = c[r] + kLanes * j;
+        acc[r][j] = acc[r][j] + (masked && j == vectors - 1 ? load(old, partial) : load(old));
+      }
+    }
+  }
+  if (k.epilogue != nullptr) {
+    const float* bias = k.epilogue->bias;
+    if (bias != nullptr) {
+      LAMINA_UNROLL
+      for (int j = 0; j < vectors; ++j) {
+        const float* from = bias + column + kLanes * j;
+        const f32x16 shift = masked && j == vectors - 1 ? load(from, partial) : load(from);
+        LAMINA_UNROLL
+        for (int r = 0; r < rows; ++r) acc[r][j] = acc[r][j] + shift;
+      }
+    }
+    if (k.epilogue->activation == Activation::relu) {
+      LAMINA_UNROLL
+      for (int r = 0; r < rows; ++r) {
+        LAMINA_UNROLL
+        for (int j = 0; j < vectors; ++j) acc[r][j] = Relu::forward(acc[r][j], zero());
+      }
+    }
+  }
+  LAMINA_UNROLL
+  for (int r = 0; r < rows; ++r) {
+    if (!all && r >= live) break;
+    LAMINA_UNROLL
+    for (int j = 0; j < vectors; ++j) {
+      if (masked && j == vectors - 1) {
+        store(c[r] + kLanes * j, acc[r][j], partial);
+      } else {
+        store(c[r] + kLanes * j, acc[r][j]);
+      }
+    }
+  }
+}
+
+// The rows that are left over take the smallest tile that holds them.
+template <int rows, int vectors, bool masked>
+void remainder(const Block& k, Place& at, int64_t live, int64_t column, int64_t partial) {
+  constexpr int most = rows_for<vectors>();
+  constexpr int fewer = rows == most ? most * 3 / 4 : rows > most / 2 ? most / 2 : rows / 2;
+  if constexpr (fewer > 0) {
+    if (live <= fewer) return remainder<fewer, vectors, masked>(k, at, live, column, partial);
+  }
+  tile<rows, vectors, masked>(k, at, live, column, partial);
+}
+
+// All rows of up to `vectors` vectors of columns.
+template <int vectors, bool masked>
+void strip(const Block& k, int64_t column, int64_t partial) {
+  constexpr int rows = rows_for<vectors>();
+  Place at{0, 0};
+  int64_t left = k.t.rows * k.t.cols;
+  for (; left >= rows; left -= rows) tile<rows, vectors, masked>(k, at, rows, column, partial);
+  if (left > 0) remainder<rows, vectors, masked>(k, at, left, column, partial);
+}
+
+template <int vectors>
+void strip_of(const Block& k, int64_t column, int64_t columns) {
+  if constexpr (vectors > 1) {
+    if (columns <= kLanes * (vectors - 1)) return strip_of<vectors - 1>(k, column, columns);
+  }
+  if (columns >= kLanes * vectors) {
+    strip<vectors, false>(k, column, kLanes);
+  } else {
+    strip<vectors, true>(k, column, columns - kLanes * (vectors - 1));
+  }
+}
+
+// Any other activation reads the finished block once more, while it is in the cache.
+void activate_block(const Block& k, int64_t n, const GemmEpilogue& e) {
+  with_activation(e.activation, [&](auto function) {
+    const f32x16 alpha = splat(e.alpha);
+    for (int64_t row = 0; row < k.t.rows * k.t.cols; ++row) {
+      float* c = k.c + row / k.t.cols * k.t.c_row + row % k.t.cols * k.t.c_col;
+      for_each_vector(n, [&](int64_t j, int64_t lanes) {
+        const f32x16 bias = e.bias != nullptr ? load_upto(e.bias + j, lanes) : zero();
+        store_upto(c + j, decltype(function)::forward(load_upto(c + j, lanes) + bias, alpha),
+                   lanes);
+      });
+    }
+  });
+}
+
+}  // namespace
+
+void contract(float* c, const float* a, const float* b, int64_t n, const Contraction& t, bool add,
+              const GemmEpilogue* epilogue) {
+  const bool in_tile = epilogue == nullptr || epilogue->activation == Activation::linear ||
+                       epilogue->activation == Activation::relu;
+  const Block k{c, a, b, t, add, in_tile ? epilogue : nullptr};
+  constexpr int64_t width = kLanes * tile_vectors;
+  for (int64_t j = 0; j < n; j += width) strip_of<tile_vectors>(k, j, n - j);
+  if (!in_tile) activate_block(k, n, *epilogue);
+}
+
+}  // namespace lamina::LAMINA_ISA
