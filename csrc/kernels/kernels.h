@@ -70,6 +70,8 @@ struct GemmEpilogue {
   float alpha;  // slope of leaky_relu, scale of elu
 };
 
+constexpr int64_t kContractionTerms = 256;
+
 // A product whose rows (i, j) lie on a grid and whose terms (u, v, w) are counted by three indices:
 //   C[i, j, f] = c[i * c_row + j * c_col + f], B[u, v, w, f] = b[u, v, w times b_term + f]
 //   A[i, j, u, v, w] = a[i * a_row + j * a_col + u, v, w times a_term]

@@ -20,6 +20,10 @@ namespace {
 // cache while the kernel passes by.
 constexpr int64_t kUnitPixels = kGemmBlockK;
 
+// Small images go together where pixels are the rows of a product, so that the few at the borders
+// fill its tiles too; but there should be groups for many threads.
+constexpr int64_t kGroupPixels = 1024, kLeastGroups = 16;
+
 // The partial gradients of a kernel: enough pieces for many threads, 16 MB of them.
 constexpr int64_t kPartialFloats = int64_t{1} << 22, kMostPieces = 16, kFewPieces = 4;
 
@@ -71,14 +75,43 @@ void multiply(const Kernels& kernels, float* c, const float* a, const float* b, 
   }
 }
 
-// The output rows of one image, or several small images whole.
+// The same for several images, c_image and a_image floats apart.
+void multiply_images(const Kernels& kernels, float* c, const float* a, const float* b, int64_t n,
+                     Contraction t, int64_t images, int64_t c_image, int64_t a_image,
+                     const GemmEpilogue* epilogue) {
+  // A grid that is a single line takes the images as its other side: the corners of an image are
+  // single pixels, too few for a tile.
+  if (t.c_row == t.cols * t.c_col && t.a_row == t.cols * t.a_col) {
+    t.cols *= t.rows;
+    t.rows = 1;
+  }
+  if (t.cols == 1) {
+    t.cols = t.rows;
+    t.c_col = t.c_row;
+    t.a_col = t.a_row;
+    t.rows = 1;
+  }
+  if (t.rows == 1) {
+    t.rows = images;
+    t.c_row = c_image;
+    t.a_row = a_image;
+    images = 1;
+  }
+  for (int64_t i = 0; i < images; ++i) {
+    multiply(kernels, c + i * c_image, a + i * a_image, b, n, t, false, epilogue);
+  }
+}
+
+// Rows of one image, or several small images whole.
 struct Units {
   int64_t images, height, width;
+  int64_t most;  // pixels of several images
 
   int64_t rows() const { return std::max<int64_t>(1, kUnitPixels / std::max<int64_t>(1, width)); }
   Pieces bands() const { return {height, std::min(rows(), height)}; }
   Pieces groups() const {
-    return {images, std::max<int64_t>(1, kUnitPixels / std::max<int64_t>(1, height * width))};
+    const int64_t fit = most / std::max<int64_t>(1, height * width);
+    return {images, std::clamp<int64_t>(fit, 1, std::max<int64_t>(1, images / kLeastGroups))};
   }
   bool whole() const { return rows() >= height; }
   int64_t count() const {
@@ -138,12 +171,12 @@ void for_each_region(const TapAxis& rows, int64_t row, int64_t row_end, const Ta
 }  // namespace
 
 int64_t Conv2d::forward_tiles(int64_t images) const {
-  return w.filters == 0 ? 0 : Units{images, w.out_height, w.out_width}.count();
+  return w.filters == 0 ? 0 : Units{images, w.out_height, w.out_width, kGroupPixels}.count();
 }
 
 void Conv2d::forward(const Kernels& kernels, float* y, const float* x, const float* kernel,
                      const GemmEpilogue* epilogue, int64_t images, int64_t tile) const {
-  const Unit unit = unit_of({images, w.out_height, w.out_width}, tile);
+  const Unit unit = unit_of({images, w.out_height, w.out_width, kGroupPixels}, tile);
   const TapAxis rows = rows_of(w), columns = columns_of(w);
   const int64_t c = w.channels, f = w.filters, x_row = w.width * c, y_row = w.out_width * f;
   for_each_region(
@@ -159,11 +192,10 @@ void Conv2d::forward(const Kernels& kernels, float* y, const float* x, const flo
                             .a_term = {w.dilation_h * x_row, w.dilation_w * c, 1},
                             .b_term = {w.kernel_w * c * f, c * f, f}};
         const int64_t from = rows.input(i.first, i.tap) * x_row + columns.input(j.first, j.tap) * c;
-        for (int64_t image = unit.image; image < unit.image_end; ++image) {
-          multiply(kernels, y + image * pixels() * f + i.first * y_row + j.first * f,
-                   x + image * image_floats() + from, kernel + (i.tap * w.kernel_w + j.tap) * c * f,
-                   f, t, false, epilogue);
-        }
+        multiply_images(kernels, y + unit.image * pixels() * f + i.first * y_row + j.first * f,
+                        x + unit.image * image_floats() + from,
+                        kernel + (i.tap * w.kernel_w + j.tap) * c * f, f, t,
+                        unit.image_end - unit.image, pixels() * f, image_floats(), epilogue);
       });
 }
 
@@ -194,7 +226,7 @@ int64_t Conv2d::scatter_chunk() const {
 
 int64_t Conv2d::backward_input_tiles(int64_t images) const {
   if (w.channels == 0) return 0;
-  return scatters() ? images : Units{images, w.height, w.width}.count();
+  return scatters() ? images : Units{images, w.height, w.width, kGroupPixels}.count();
 }
 
 int64_t Conv2d::backward_input_scratch() const {
@@ -215,7 +247,7 @@ void Conv2d::backward_input(const Kernels& kernels, float* dx, const float* dy,
 // The inputs that lie a stride apart see the same taps, as the outputs do forward.
 void Conv2d::gather(const Kernels& kernels, float* dx, const float* dy, const float* transposed,
                     int64_t images, int64_t tile) const {
-  const Unit unit = unit_of({images, w.height, w.width}, tile);
+  const Unit unit = unit_of({images, w.height, w.width, kGroupPixels}, tile);
   const int64_t c = w.channels, f = w.filters, x_row = w.width * c, y_row = w.out_width * f;
   const auto after = [](int64_t inputs, int64_t phase, int64_t stride) {
     return inputs <= phase ? 0 : (inputs - phase - 1) / stride + 1;
@@ -244,11 +276,10 @@ void Conv2d::gather(const Kernels& kernels, float* dx, const float* dy, const fl
                 h.axis.input(i.first, i.tap) * y_row + v.axis.input(j.first, j.tap) * f;
             const int64_t tap = (h.tap + i.tap * h.step) * w.kernel_w + v.tap + j.tap * v.step;
             const bool any = i.taps > 0 && j.taps > 0;
-            for (int64_t image = unit.image; image < unit.image_end; ++image) {
-              multiply(kernels, dx + image * image_floats() + to,
-                       any ? dy + image * pixels() * f + from : dy,
-                       any ? transposed + tap * f * c : transposed, c, t, false, nullptr);
-            }
+            multiply_images(kernels, dx + unit.image * image_floats() + to,
+                            any ? dy + unit.image * pixels() * f + from : dy,
+                            any ? transposed + tap * f * c : transposed, c, t,
+                            unit.image_end - unit.image, image_floats(), pixels() * f, nullptr);
           });
     }
   }
@@ -273,7 +304,7 @@ void Conv2d::scatter(const Kernels& kernels, float* dx, const float* dy, const f
 }
 
 Pieces Conv2d::kernel_pieces(int64_t images) const {
-  return pieces_of(Units{images, w.out_height, w.out_width}.count(), 1,
+  return pieces_of(Units{images, w.out_height, w.out_width, kUnitPixels}.count(), 1,
                    most_pieces(depth() * w.filters));
 }
 
@@ -284,12 +315,14 @@ int64_t Conv2d::backward_kernel_tiles(int64_t images) const {
 int64_t Conv2d::partial_floats(int64_t images) const {
   const int64_t floats = depth() * w.filters;
   // Not the number of pieces: that of a smaller batch may be larger, as 33 units make 17 pieces.
-  return std::min(Units{images, w.out_height, w.out_width}.count(), most_pieces(floats)) * floats;
+  return std::min(Units{images, w.out_height, w.out_width, kUnitPixels}.count(),
+                  most_pieces(floats)) *
+         floats;
 }
 
 void Conv2d::backward_kernel(const Kernels& kernels, float* partial, const float* dy,
                              const float* x, int64_t images, int64_t tile) const {
-  const Units units{images, w.out_height, w.out_width};
+  const Units units{images, w.out_height, w.out_width, kUnitPixels};
   const Pieces pieces = kernel_pieces(images);
   const TapAxis rows = rows_of(w), columns = columns_of(w);
   const int64_t c = w.channels, f = w.filters, x_row = w.width * c, y_row = w.out_width * f;
