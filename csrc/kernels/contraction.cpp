@@ -33,15 +33,17 @@ struct Block {
   const float* b;
   const Term* terms;
   int64_t count;  // of terms
+  int64_t ahead_step;  // floats that the prefetch moves on with a term
   bool add;
   const GemmEpilogue* epilogue;  // null, linear without bias, or bias with linear or relu
 };
 
-// A row of A and of C and its column in the grid.
+// A row of A and of C and its column in the grid; what is prefetched meanwhile.
 struct Place {
   const float* a;
   float* c;
   int64_t j;
+  const float* ahead;
 };
 
 LAMINA_INLINE void step(Place& at, const Contraction& t) {
@@ -62,6 +64,8 @@ void tile(const Block& k, Place& at, int64_t live, int64_t column, int64_t parti
   for (int r = 0; r < rows; ++r) {
     a[r] = at.a;
     c[r] = at.c + column;
+    LAMINA_UNROLL
+    for (int j = 0; j < vectors; ++j) __builtin_prefetch(c[r] + kLanes * j, 1, 3);
     if (r + 1 < live) step(at, k.t);
   }
   step(at, k.t);
@@ -73,9 +77,12 @@ void tile(const Block& k, Place& at, int64_t live, int64_t column, int64_t parti
     for (int j = 0; j < vectors; ++j) acc[r][j] = zero();
   }
   const float* const first = k.b + column;
+  const float* ahead = at.ahead;
   for (const Term *term = k.terms, *end = term + k.count; term != end; ++term) {
     const float* b = first + term->b;
     const int64_t p = term->a;
+    __builtin_prefetch(ahead, 0, 2);
+    ahead += k.ahead_step;
     f32x16 bv[vectors];
     LAMINA_UNROLL
     for (int j = 0; j < vectors; ++j) {
@@ -88,6 +95,8 @@ void tile(const Block& k, Place& at, int64_t live, int64_t column, int64_t parti
       for (int j = 0; j < vectors; ++j) acc[r][j] = fma(av, bv[j], acc[r][j]);
     }
   }
+
+  at.ahead = ahead;
 
   // Each pass over the accumulators is skipped or taken whole: a test for each of them would cost
   // more than the pass.
@@ -150,7 +159,7 @@ void remainder(const Block& k, Place& at, int64_t live, int64_t column, int64_t 
 template <int vectors, bool masked>
 void strip(const Block& k, int64_t column, int64_t partial) {
   constexpr int rows = rows_for<vectors>();
-  Place at{k.a, k.c, 0};
+  Place at{k.a, k.c, 0, k.t.ahead};
   int64_t left = k.t.rows * k.t.cols;
   for (; left >= rows; left -= rows) tile<rows, vectors, masked>(k, at, rows, column, partial);
   if (left > 0) remainder<rows, vectors, masked>(k, at, left, column, partial);
@@ -203,7 +212,9 @@ void contract(float* c, const float* a, const float* b, int64_t n, const Contrac
   }
   const bool in_tile = epilogue == nullptr || epilogue->activation == Activation::linear ||
                        epilogue->activation == Activation::relu;
-  const Block k{t, a, c, b, terms, count, add, in_tile ? epilogue : nullptr};
+  const int64_t steps = (t.rows * t.cols + rows_for<tile_vectors>() - 1) / rows_for<tile_vectors>() * count;
+  const int64_t ahead_step = steps == 0 ? 0 : (t.ahead_floats + steps - 1) / steps;
+  const Block k{t, a, c, b, terms, count, ahead_step, add, in_tile ? epilogue : nullptr};
   constexpr int64_t width = kLanes * tile_vectors;
   for (int64_t j = 0; j < n; j += width) strip_of<tile_vectors>(k, j, n - j);
   if (!in_tile) activate_block(k, n, *epilogue);

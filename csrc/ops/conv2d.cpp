@@ -70,6 +70,7 @@ void multiply(const Kernels& kernels, float* c, const float* a, const float* b, 
                          b + u * t.b_term[0] + v * t.b_term[1] + w * t.b_term[2], n, t, add,
                          last ? epilogue : nullptr);
         add = true;
+        t.ahead_floats = 0;
       }
     }
   }
@@ -95,10 +96,12 @@ void multiply_images(const Kernels& kernels, float* c, const float* a, const flo
     t.rows = images;
     t.c_row = c_image;
     t.a_row = a_image;
+    t.ahead_floats *= images;
     images = 1;
   }
   for (int64_t i = 0; i < images; ++i) {
     multiply(kernels, c + i * c_image, a + i * a_image, b, n, t, false, epilogue);
+    t.ahead += t.ahead_floats;
   }
 }
 
@@ -190,7 +193,12 @@ void Conv2d::forward(const Kernels& kernels, float* y, const float* x, const flo
                             .a_col = w.stride_w * c,
                             .terms = {i.taps, j.taps, c},
                             .a_term = {w.dilation_h * x_row, w.dilation_w * c, 1},
-                            .b_term = {w.kernel_w * c * f, c * f, f}};
+                            .b_term = {w.kernel_w * c * f, c * f, f},
+                            .ahead = x + (unit.image_end - 1) * image_floats() +
+                                     unit.row_end * w.stride_h * x_row,
+                            .ahead_floats = i.taps == w.kernel_h && j.taps == w.kernel_w
+                                                ? (unit.row_end - unit.row) * w.stride_h * x_row
+                                                : 0};
         const int64_t from = rows.input(i.first, i.tap) * x_row + columns.input(j.first, j.tap) * c;
         multiply_images(kernels, y + unit.image * pixels() * f + i.first * y_row + j.first * f,
                         x + unit.image * image_floats() + from,
