@@ -13,12 +13,12 @@ namespace lamina::LAMINA_ISA {
 namespace {
 
 // The accumulators of the GEMM's tile in another shape where there are fewer columns: 6 x 4, 8 x 3
-// or 9 x 2 on AVX-512. With more rows than nine their pointers no longer fit into the general
-// registers, which costs a tenth.
+// or 8 x 2 on AVX-512. The pointers to more rows than eight do not fit into the general registers,
+// which costs a tenth.
 template <int vectors>
 constexpr int rows_for() {
   constexpr int rows = tile_rows * tile_vectors / vectors;
-  return rows < 9 ? rows : 9;
+  return rows < 8 ? rows : 8;
 }
 
 // Where a term is found: floats from a row's first term in A, and from the first one in B.
@@ -32,7 +32,7 @@ struct Block {
   float* c;
   const float* b;
   const Term* terms;
-  int64_t count;  // of terms
+  int64_t count;       // of terms
   int64_t ahead_step;  // floats that the prefetch moves on with a term
   bool add;
   const GemmEpilogue* epilogue;  // null, linear without bias, or bias with linear or relu
@@ -43,7 +43,7 @@ struct Place {
   const float* a;
   float* c;
   int64_t j;
-  const float* ahead;
+  const float* ahead[2];
 };
 
 LAMINA_INLINE void step(Place& at, const Contraction& t) {
@@ -77,12 +77,14 @@ void tile(const Block& k, Place& at, int64_t live, int64_t column, int64_t parti
     for (int j = 0; j < vectors; ++j) acc[r][j] = zero();
   }
   const float* const first = k.b + column;
-  const float* ahead = at.ahead;
+  const float* ahead[2] = {at.ahead[0], at.ahead[1]};
   for (const Term *term = k.terms, *end = term + k.count; term != end; ++term) {
     const float* b = first + term->b;
     const int64_t p = term->a;
-    __builtin_prefetch(ahead, 0, 2);
-    ahead += k.ahead_step;
+    __builtin_prefetch(ahead[0], 0, 2);
+    __builtin_prefetch(ahead[1], 0, 2);
+    ahead[0] += k.ahead_step;
+    ahead[1] += k.ahead_step;
     f32x16 bv[vectors];
     LAMINA_UNROLL
     for (int j = 0; j < vectors; ++j) {
@@ -96,7 +98,8 @@ void tile(const Block& k, Place& at, int64_t live, int64_t column, int64_t parti
     }
   }
 
-  at.ahead = ahead;
+  at.ahead[0] = ahead[0];
+  at.ahead[1] = ahead[1];
 
   // Each pass over the accumulators is skipped or taken whole: a test for each of them would cost
   // more than the pass.
@@ -159,9 +162,16 @@ void remainder(const Block& k, Place& at, int64_t live, int64_t column, int64_t 
 template <int vectors, bool masked>
 void strip(const Block& k, int64_t column, int64_t partial) {
   constexpr int rows = rows_for<vectors>();
-  Place at{k.a, k.c, 0, k.t.ahead};
+  Place at{k.a, k.c, 0, {k.t.ahead[0], k.t.ahead[1]}};
   int64_t left = k.t.rows * k.t.cols;
-  for (; left >= rows; left -= rows) tile<rows, vectors, masked>(k, at, rows, column, partial);
+  // The nine taps of a small kernel are better off in one tile, all the same.
+  constexpr bool one_more = (rows + 1) * vectors <= tile_rows * tile_vectors;
+  for (; left >= rows && !(one_more && left == rows + 1); left -= rows) {
+    tile<rows, vectors, masked>(k, at, rows, column, partial);
+  }
+  if constexpr (one_more) {
+    if (left > rows) return tile<rows + 1, vectors, masked>(k, at, left, column, partial);
+  }
   if (left > 0) remainder<rows, vectors, masked>(k, at, left, column, partial);
 }
 
@@ -212,7 +222,8 @@ void contract(float* c, const float* a, const float* b, int64_t n, const Contrac
   }
   const bool in_tile = epilogue == nullptr || epilogue->activation == Activation::linear ||
                        epilogue->activation == Activation::relu;
-  const int64_t steps = (t.rows * t.cols + rows_for<tile_vectors>() - 1) / rows_for<tile_vectors>() * count;
+  const int64_t vectors = n < kLanes * tile_vectors ? (n + kLanes - 1) / kLanes : tile_vectors;
+  const int64_t steps = (t.rows * t.cols * vectors / (tile_rows * tile_vectors) + 1) * count;
   const int64_t ahead_step = steps == 0 ? 0 : (t.ahead_floats + steps - 1) / steps;
   const Block k{t, a, c, b, terms, count, ahead_step, add, in_tile ? epilogue : nullptr};
   constexpr int64_t width = kLanes * tile_vectors;

@@ -79,8 +79,9 @@ struct Contraction {
   int64_t rows, cols;
   int64_t c_row, c_col, a_row, a_col;
   int64_t terms[3], a_term[3], b_term[3];
-  // Read by a later call: fetched into the cache while this one multiplies.
-  const float* ahead = nullptr;
+  // Two pieces of ahead_floats each that a later call reads: they are fetched into the cache while
+  // this one multiplies. Any addresses do.
+  const float* ahead[2] = {nullptr, nullptr};
   int64_t ahead_floats = 0;
 };
 

@@ -34,7 +34,7 @@ constexpr int64_t kFewChannels = 8;
 // Its chunks of columns stay in the second-level cache (128 KB).
 constexpr int64_t kChunkFloats = 32768, kLeastPixels = 48, kMostPixels = 240;
 
-constexpr int64_t kTransposeRows = 16;
+constexpr int64_t kTransposeRows = 16, kStrip = 64;
 
 int64_t most_pieces(int64_t kernel_floats) {
   const int64_t fit = kPartialFloats / std::max<int64_t>(1, kernel_floats);
@@ -96,12 +96,13 @@ void multiply_images(const Kernels& kernels, float* c, const float* a, const flo
     t.rows = images;
     t.c_row = c_image;
     t.a_row = a_image;
+    t.ahead[1] += (images - 1) * t.ahead_floats;
     t.ahead_floats *= images;
     images = 1;
   }
   for (int64_t i = 0; i < images; ++i) {
     multiply(kernels, c + i * c_image, a + i * a_image, b, n, t, false, epilogue);
-    t.ahead += t.ahead_floats;
+    for (const float*& ahead : t.ahead) ahead += 2 * t.ahead_floats;
   }
 }
 
@@ -135,6 +136,22 @@ Unit unit_of(const Units& units, int64_t tile) {
   const Pieces bands = units.bands();
   const int64_t image = tile / bands.count(), band = tile % bands.count();
   return {image, image + 1, bands.begin(band), bands.end(band)};
+}
+
+// The next unit's part of a tensor, per image: `row` floats for each row of the unit.
+struct Range {
+  int64_t begin, floats;
+};
+
+Range after(const Unit& unit, int64_t image_floats, int64_t row) {
+  return {(unit.image_end - 1) * image_floats + std::min(image_floats, unit.row_end * row),
+          std::min(image_floats, (unit.row_end - unit.row) * row)};
+}
+
+void fetch(Contraction& t, const float* tensor, const Range& range) {
+  t.ahead_floats = range.floats / 2;
+  t.ahead[0] = tensor + range.begin;
+  t.ahead[1] = t.ahead[0] + t.ahead_floats;
 }
 
 TapAxis rows_of(const Window2d& w) {
@@ -182,23 +199,20 @@ void Conv2d::forward(const Kernels& kernels, float* y, const float* x, const flo
   const Unit unit = unit_of({images, w.out_height, w.out_width, kGroupPixels}, tile);
   const TapAxis rows = rows_of(w), columns = columns_of(w);
   const int64_t c = w.channels, f = w.filters, x_row = w.width * c, y_row = w.out_width * f;
+  const Range next = after(unit, image_floats(), w.stride_h * x_row);
   for_each_region(
       rows, unit.row, unit.row_end, columns, 0, w.out_width,
       [&](const Segment& i, const Segment& j) {
-        const Contraction t{.rows = i.count,
-                            .cols = j.count,
-                            .c_row = y_row,
-                            .c_col = f,
-                            .a_row = w.stride_h * x_row,
-                            .a_col = w.stride_w * c,
-                            .terms = {i.taps, j.taps, c},
-                            .a_term = {w.dilation_h * x_row, w.dilation_w * c, 1},
-                            .b_term = {w.kernel_w * c * f, c * f, f},
-                            .ahead = x + (unit.image_end - 1) * image_floats() +
-                                     unit.row_end * w.stride_h * x_row,
-                            .ahead_floats = i.taps == w.kernel_h && j.taps == w.kernel_w
-                                                ? (unit.row_end - unit.row) * w.stride_h * x_row
-                                                : 0};
+        Contraction t{.rows = i.count,
+                      .cols = j.count,
+                      .c_row = y_row,
+                      .c_col = f,
+                      .a_row = w.stride_h * x_row,
+                      .a_col = w.stride_w * c,
+                      .terms = {i.taps, j.taps, c},
+                      .a_term = {w.dilation_h * x_row, w.dilation_w * c, 1},
+                      .b_term = {w.kernel_w * c * f, c * f, f}};
+        if (i.taps == w.kernel_h && j.taps == w.kernel_w) fetch(t, x, next);
         const int64_t from = rows.input(i.first, i.tap) * x_row + columns.input(j.first, j.tap) * c;
         multiply_images(kernels, y + unit.image * pixels() * f + i.first * y_row + j.first * f,
                         x + unit.image * image_floats() + from,
@@ -207,22 +221,31 @@ void Conv2d::forward(const Kernels& kernels, float* y, const float* x, const flo
       });
 }
 
-// A tile is some filters of one tap.
-int64_t Conv2d::transpose_tiles() const {
-  const int64_t pieces = Pieces{w.filters, kTransposeRows}.count();
-  return scatters() ? pieces : w.kernel_h * w.kernel_w * pieces;
+// A row of the transposed kernel is as long as a cache likes it, not as there are channels: rows a
+// power of two apart would share few sets.
+Pieces Conv2d::channel_strips() const {
+  return {w.channels, scatters() ? std::max<int64_t>(1, w.channels) : kStrip};
 }
 
-// transposed (filters, depth) if the gradient scatters, (kernel_h, kernel_w, filters, channels) if
-// it gathers
+// A tile is some filters of one tap and one strip; all taps are one where the gradient scatters.
+int64_t Conv2d::transpose_tiles() const {
+  const int64_t pieces = Pieces{w.filters, kTransposeRows}.count();
+  return scatters() ? pieces : channel_strips().count() * w.kernel_h * w.kernel_w * pieces;
+}
+
+// transposed (filters, depth) if the gradient scatters; if it gathers (strips, kernel_h, kernel_w,
+// filters, channels of the strip)
 void Conv2d::transpose(const Kernels& kernels, float* transposed, const float* kernel,
                        int64_t tile) const {
-  const Pieces rows{w.filters, kTransposeRows};
-  const int64_t width = scatters() ? depth() : w.channels;
-  const int64_t tap = tile / rows.count(), piece = tile % rows.count();
-  kernels.gemm_pack(transposed + (tap * w.filters + rows.begin(piece)) * width, width,
-                    kernel + tap * w.channels * w.filters + rows.begin(piece), 1, w.filters,
-                    rows.length(piece), width);
+  const Pieces pieces{w.filters, kTransposeRows}, strips = channel_strips();
+  const int64_t taps = scatters() ? 1 : w.kernel_h * w.kernel_w;
+  const int64_t piece = tile % pieces.count(), tap = tile / pieces.count() % taps;
+  const int64_t strip = tile / pieces.count() / taps;
+  const int64_t width = scatters() ? depth() : strips.length(strip), f = w.filters;
+  float* to = transposed + strips.begin(strip) * taps * f;
+  kernels.gemm_pack(to + (tap * f + pieces.begin(piece)) * width, width,
+                    kernel + (tap * w.channels + strips.begin(strip)) * f + pieces.begin(piece), 1,
+                    f, pieces.length(piece), width);
 }
 
 bool Conv2d::scatters() const { return w.channels < kFewChannels && w.kernel_h * w.kernel_w > 1; }
@@ -257,7 +280,10 @@ void Conv2d::gather(const Kernels& kernels, float* dx, const float* dy, const fl
                     int64_t images, int64_t tile) const {
   const Unit unit = unit_of({images, w.height, w.width, kGroupPixels}, tile);
   const int64_t c = w.channels, f = w.filters, x_row = w.width * c, y_row = w.out_width * f;
-  const auto after = [](int64_t inputs, int64_t phase, int64_t stride) {
+  const Range next = after(unit, pixels() * f, y_row / w.stride_h);
+  const Pieces strips = channel_strips();
+  // How many inputs of one phase there are below this one.
+  const auto below = [](int64_t inputs, int64_t phase, int64_t stride) {
     return inputs <= phase ? 0 : (inputs - phase - 1) / stride + 1;
   };
   for (int64_t phase_h = 0; phase_h < w.stride_h; ++phase_h) {
@@ -267,27 +293,36 @@ void Conv2d::gather(const Kernels& kernels, float* dx, const float* dy, const fl
       const Adjoint v =
           adjoint(phase_w, w.stride_w, w.dilation_w, w.pad_left, w.kernel_w, w.out_width);
       for_each_region(
-          h.axis, after(unit.row, phase_h, w.stride_h), after(unit.row_end, phase_h, w.stride_h),
-          v.axis, 0, after(w.width, phase_w, w.stride_w), [&](const Segment& i, const Segment& j) {
-            const Contraction t{.rows = i.count,
-                                .cols = j.count,
-                                .c_row = w.stride_h * x_row,
-                                .c_col = w.stride_w * c,
-                                .a_row = y_row,
-                                .a_col = f,
-                                .terms = {i.taps, j.taps, f},
-                                .a_term = {h.axis.dilation * y_row, v.axis.dilation * f, 1},
-                                .b_term = {h.step * w.kernel_w * f * c, v.step * f * c, c}};
+          h.axis, below(unit.row, phase_h, w.stride_h), below(unit.row_end, phase_h, w.stride_h),
+          v.axis, 0, below(w.width, phase_w, w.stride_w), [&](const Segment& i, const Segment& j) {
+            Contraction t{.rows = i.count,
+                          .cols = j.count,
+                          .c_row = w.stride_h * x_row,
+                          .c_col = w.stride_w * c,
+                          .a_row = y_row,
+                          .a_col = f,
+                          .terms = {i.taps, j.taps, f},
+                          .a_term = {h.axis.dilation * y_row, v.axis.dilation * f, 1},
+                          .b_term = {}};
             const int64_t to =
                 (phase_h + i.first * w.stride_h) * x_row + (phase_w + j.first * w.stride_w) * c;
             const int64_t from =
                 h.axis.input(i.first, i.tap) * y_row + v.axis.input(j.first, j.tap) * f;
             const int64_t tap = (h.tap + i.tap * h.step) * w.kernel_w + v.tap + j.tap * v.step;
             const bool any = i.taps > 0 && j.taps > 0;
-            multiply_images(kernels, dx + unit.image * image_floats() + to,
-                            any ? dy + unit.image * pixels() * f + from : dy,
-                            any ? transposed + tap * f * c : transposed, c, t,
-                            unit.image_end - unit.image, image_floats(), pixels() * f, nullptr);
+            if (i.taps == h.axis.taps && j.taps == v.axis.taps) fetch(t, dy, next);
+            for (int64_t s = 0; s < strips.count(); ++s) {
+              const int64_t width = strips.length(s);
+              t.b_term[0] = h.step * w.kernel_w * f * width;
+              t.b_term[1] = v.step * f * width;
+              t.b_term[2] = width;
+              const float* strip = transposed + strips.begin(s) * w.kernel_h * w.kernel_w * f;
+              multiply_images(kernels, dx + unit.image * image_floats() + to + strips.begin(s),
+                              any ? dy + unit.image * pixels() * f + from : dy,
+                              any ? strip + tap * f * width : strip, width, t,
+                              unit.image_end - unit.image, image_floats(), pixels() * f, nullptr);
+              t.ahead_floats = 0;
+            }
           });
     }
   }
@@ -340,21 +375,31 @@ void Conv2d::backward_kernel(const Kernels& kernels, float* partial, const float
     const Unit unit = unit_of(units, u);
     const float* image = x + unit.image * image_floats();
     const float* gradient = dy + unit.image * pixels() * f;
+    const Range next_x = after(unit, image_floats(), w.stride_h * x_row);
+    const Range next_dy = after(unit, pixels() * f, y_row);
     for_each_region(
         rows, unit.row, unit.row_end, columns, 0, w.out_width,
         [&](const Segment& i, const Segment& j) {
           if (i.taps == 0 || j.taps == 0) return;
           // The rows of the product are taps and channels: one run without dilation.
           const int64_t together = w.dilation_w == 1 ? j.taps : 1;
-          const Contraction t{.rows = i.taps,
-                              .cols = together * c,
-                              .c_row = w.kernel_w * c * f,
-                              .c_col = f,
-                              .a_row = w.dilation_h * x_row,
-                              .a_col = 1,
-                              .terms = {unit.image_end - unit.image, i.count, j.count},
-                              .a_term = {image_floats(), w.stride_h * x_row, w.stride_w * c},
-                              .b_term = {pixels() * f, y_row, f}};
+          Contraction t{.rows = i.taps,
+                        .cols = together * c,
+                        .c_row = w.kernel_w * c * f,
+                        .c_col = f,
+                        .a_row = w.dilation_h * x_row,
+                        .a_col = 1,
+                        .terms = {unit.image_end - unit.image, i.count, j.count},
+                        .a_term = {image_floats(), w.stride_h * x_row, w.stride_w * c},
+                        .b_term = {pixels() * f, y_row, f}};
+          if (i.taps == w.kernel_h && j.taps == w.kernel_w) {
+            fetch(t, dy, next_dy);
+            if (next_x.floats > next_dy.floats / 4) {  // both, or dy alone in two halves
+              t.ahead[1] = x + next_x.begin;
+              t.ahead_floats = std::max(next_x.floats, next_dy.floats);
+            }
+            t.ahead_floats *= unit.image_end - unit.image;
+          }
           for (int64_t tap = j.tap; tap < j.tap + j.taps; tap += together) {
             multiply(kernels, mine + (i.tap * w.kernel_w + tap) * c * f,
                      image + rows.input(i.first, i.tap) * x_row + columns.input(j.first, tap) * c,

@@ -48,6 +48,7 @@ struct Conv2d {
   int64_t image_floats() const { return w.height * w.width * w.channels; }
   Pieces kernel_pieces(int64_t images) const;
   bool scatters() const;
+  Pieces channel_strips() const;
   int64_t scatter_chunk() const;
   void gather(const Kernels& kernels, float* dx, const float* dy, const float* transposed,
               int64_t images, int64_t tile) const;
