@@ -33,12 +33,13 @@ struct Block {
   const float* b;
   const Term* terms;
   int64_t count;       // of terms
-  int64_t ahead_step;  // floats that the prefetch moves on with a term
+  const float* ahead[2];
+  int64_t ahead_step;  // floats that the fetching moves on with a term
   bool add;
   const GemmEpilogue* epilogue;  // null, linear without bias, or bias with linear or relu
 };
 
-// A row of A and of C and its column in the grid; what is prefetched meanwhile.
+// A row of A and of C and its column in the grid; what is fetched meanwhile.
 struct Place {
   const float* a;
   float* c;
@@ -162,7 +163,7 @@ void remainder(const Block& k, Place& at, int64_t live, int64_t column, int64_t 
 template <int vectors, bool masked>
 void strip(const Block& k, int64_t column, int64_t partial) {
   constexpr int rows = rows_for<vectors>();
-  Place at{k.a, k.c, 0, {k.t.ahead[0], k.t.ahead[1]}};
+  Place at{k.a, k.c, 0, {k.ahead[0], k.ahead[1]}};
   int64_t left = k.t.rows * k.t.cols;
   // The nine taps of a small kernel are better off in one tile, all the same.
   constexpr bool one_more = (rows + 1) * vectors <= tile_rows * tile_vectors;
@@ -222,10 +223,22 @@ void contract(float* c, const float* a, const float* b, int64_t n, const Contrac
   }
   const bool in_tile = epilogue == nullptr || epilogue->activation == Activation::linear ||
                        epilogue->activation == Activation::relu;
+  // The pieces ahead are spread over the terms of all tiles. Where there are none a line that is at
+  // hand anyway is fetched: an address without a page would cost a walk through the page tables.
   const int64_t vectors = n < kLanes * tile_vectors ? (n + kLanes - 1) / kLanes : tile_vectors;
   const int64_t steps = (t.rows * t.cols * vectors / (tile_rows * tile_vectors) + 1) * count;
-  const int64_t ahead_step = steps == 0 ? 0 : (t.ahead_floats + steps - 1) / steps;
-  const Block k{t, a, c, b, terms, count, ahead_step, add, in_tile ? epilogue : nullptr};
+  const bool fetches = t.ahead_floats > 0 && count > 0;
+  const int64_t ahead_step = fetches ? (t.ahead_floats + steps - 1) / steps : 0;
+  const Block k{t,
+                a,
+                c,
+                b,
+                terms,
+                count,
+                {fetches ? t.ahead[0] : a, fetches ? t.ahead[1] : a},
+                ahead_step,
+                add,
+                in_tile ? epilogue : nullptr};
   constexpr int64_t width = kLanes * tile_vectors;
   for (int64_t j = 0; j < n; j += width) strip_of<tile_vectors>(k, j, n - j);
   if (!in_tile) activate_block(k, n, *epilogue);

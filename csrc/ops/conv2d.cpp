@@ -19,6 +19,7 @@ namespace {
 // one block of the kernel's gradient; its pixels and theirs of the image stay in the second-level
 // cache while the kernel passes by.
 constexpr int64_t kUnitPixels = kGemmBlockK;
+static_assert(kGemmBlockK <= kContractionTerms);
 
 // Small images go together where pixels are the rows of a product, so that the few at the borders
 // fill its tiles too; but there should be groups for many threads.
@@ -26,6 +27,7 @@ constexpr int64_t kGroupPixels = 1024, kLeastGroups = 16;
 
 // The partial gradients of a kernel: enough pieces for many threads, 16 MB of them.
 constexpr int64_t kPartialFloats = int64_t{1} << 22, kMostPieces = 16, kFewPieces = 4;
+static_assert(kLeastGroups >= kMostPieces, "a larger batch must not make fewer pieces");
 
 // Below so many channels most lanes of the input's gradient would be empty, and it is put together
 // from the columns of all taps at once.
@@ -34,7 +36,10 @@ constexpr int64_t kFewChannels = 8;
 // Its chunks of columns stay in the second-level cache (128 KB).
 constexpr int64_t kChunkFloats = 32768, kLeastPixels = 48, kMostPixels = 240;
 
-constexpr int64_t kTransposeRows = 16, kStrip = 64;
+constexpr int64_t kTransposeRows = 16;
+
+// Channels of one strip of the transposed kernel: the widest tile's, on every instruction set.
+constexpr int64_t kStrip = 64;
 
 int64_t most_pieces(int64_t kernel_floats) {
   const int64_t fit = kPartialFloats / std::max<int64_t>(1, kernel_floats);
@@ -148,6 +153,7 @@ Range after(const Unit& unit, int64_t image_floats, int64_t row) {
           std::min(image_floats, (unit.row_end - unit.row) * row)};
 }
 
+// In two halves: one line a term would not do where a term is few products.
 void fetch(Contraction& t, const float* tensor, const Range& range) {
   t.ahead_floats = range.floats / 2;
   t.ahead[0] = tensor + range.begin;
@@ -221,8 +227,8 @@ void Conv2d::forward(const Kernels& kernels, float* y, const float* x, const flo
       });
 }
 
-// A row of the transposed kernel is as long as a cache likes it, not as there are channels: rows a
-// power of two apart would share few sets.
+// Strips of the transposed kernel lie together: rows as long as there are channels are often a power
+// of two apart, and would share few sets of the first-level cache.
 Pieces Conv2d::channel_strips() const {
   return {w.channels, scatters() ? std::max<int64_t>(1, w.channels) : kStrip};
 }
@@ -357,7 +363,7 @@ int64_t Conv2d::backward_kernel_tiles(int64_t images) const {
 
 int64_t Conv2d::partial_floats(int64_t images) const {
   const int64_t floats = depth() * w.filters;
-  // Not the number of pieces: that of a smaller batch may be larger, as 33 units make 17 pieces.
+  // Not the number of pieces: that of a smaller batch may be larger, as 17 units make 9 pieces.
   return std::min(Units{images, w.out_height, w.out_width, kUnitPixels}.count(),
                   most_pieces(floats)) *
          floats;
