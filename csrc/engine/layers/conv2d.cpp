@@ -40,9 +40,7 @@ class Conv2D final : public Layer {
     const int x = place.x, z = program.buffer(place.output_size());
     const int64_t kernel = place.params[0], bias = use_bias_ ? place.params[1] : -1;
     // The product's epilogue takes the activation along, unless its gradient asks for z.
-    const bool fused = !place.skip_activation &&
-                       activation_.kind == ActivationSpec::Kind::elementwise &&
-                       !activation_.is(Activation::gelu) && !activation_.is(Activation::gelu_tanh);
+    const bool fused = !place.skip_activation && activation_.fits_epilogue();
     const Activation function = fused ? activation_.function : Activation::linear;
     const float alpha = activation_.alpha;
     program.add({.what = name() + " forward",
