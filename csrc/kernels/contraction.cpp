@@ -32,7 +32,7 @@ struct Block {
   float* c;
   const float* b;
   const Term* terms;
-  int64_t count;       // of terms
+  int64_t count;  // of terms
   const float* ahead[2];
   int64_t ahead_step;  // floats that the fetching moves on with a term
   bool add;

@@ -227,8 +227,8 @@ void Conv2d::forward(const Kernels& kernels, float* y, const float* x, const flo
       });
 }
 
-// Strips of the transposed kernel lie together: rows as long as there are channels are often a power
-// of two apart, and would share few sets of the first-level cache.
+// Strips of the transposed kernel lie together: rows as long as there are channels are often a
+// power of two apart, and would share few sets of the first-level cache.
 Pieces Conv2d::channel_strips() const {
   return {w.channels, scatters() ? std::max<int64_t>(1, w.channels) : kStrip};
 }
