@@ -279,6 +279,31 @@ def test_batch_normalization_without(center, scale, count):
     model.fit(x, x, verbose=0)
 
 
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_max_pooling_takes_the_gradient_of_relu_along(activation):
+    """With something in between, the pool cannot know what made its input: the same bits."""
+    g = np.random.default_rng(5)
+    x, y = (
+        g.normal(size=(12, 9, 8, 2)).astype(np.float32),
+        g.normal(size=(12, 5)).astype(np.float32),
+    )
+    weights = []
+    for between in ([], [layers.Reshape((7, 6, 3))]):
+        la.utils.set_random_seed(4)
+        stack = [layers.Conv2D(3, 3, activation=activation), *between]
+        pool = layers.MaxPooling2D(3, strides=1)  # windows overlap: gradients add up
+        model = la.Sequential(
+            [la.Input((9, 8, 2)), *stack, pool, layers.Flatten(), layers.Dense(5)]
+        )
+        model.compile("sgd", "mse")
+        before = model.get_weights()
+        model.train_on_batch(x, y)
+        weights.append(model.get_weights())
+        assert all((a != b).any() for a, b in zip(before, weights[-1], strict=True))
+    for one, other in zip(*weights, strict=True):
+        assert_bits(one, other)
+
+
 def test_embedding():
     model = la.Sequential([la.Input((3,)), layers.Embedding(7, 5), layers.Flatten()])
     assert model.output_shape == (None, 15)

@@ -46,11 +46,10 @@ py::array conv2d_forward(py::handle x_in, py::handle kernel_in, py::handle bias_
   const FloatsOut y = call.out("out", out, output_shape(images, conv.w));
   const GemmEpilogue epilogue{bias.data, Activation::linear, 0.0f};
   without_gil([&] {
-    for_tiles(conv.forward_tiles(images), conv.forward_scratch(),
-              [&](int64_t tile, float* scratch) {
-                conv.forward(kernels(), y.data, x.data, kernel.data,
-                             bias.data == nullptr ? nullptr : &epilogue, images, tile, scratch);
-              });
+    for_tiles(conv.forward_tiles(images), 0, [&](int64_t tile, float*) {
+      conv.forward(kernels(), y.data, x.data, kernel.data,
+                   bias.data == nullptr ? nullptr : &epilogue, images, tile);
+    });
   });
   return y.object;
 }
@@ -96,11 +95,9 @@ py::array conv2d_backward_kernel(py::handle dy_in, py::handle x_in, py::handle k
   const FloatsOut dkernel = call.out("out", out, {w.kernel_h, w.kernel_w, w.channels, w.filters});
   without_gil([&] {
     AlignedArray<float> partial(conv.partial_floats(images));
-    for_tiles(conv.backward_kernel_tiles(images), conv.backward_kernel_scratch(),
-              [&](int64_t tile, float* scratch) {
-                conv.backward_kernel(kernels(), partial.data(), dy.data, x.data, images, tile,
-                                     scratch);
-              });
+    for_tiles(conv.backward_kernel_tiles(images), 0, [&](int64_t tile, float*) {
+      conv.backward_kernel(kernels(), partial.data(), dy.data, x.data, images, tile);
+    });
     for_tiles(conv.reduce_tiles(), 0, [&](int64_t tile, float*) {
       conv.reduce(kernels(), dkernel.data, partial.data(), images, tile);
     });

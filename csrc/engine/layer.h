@@ -20,6 +20,8 @@ struct ParamSpec {
   bool trainable = true;  // false for moving statistics
 };
 
+struct ActivationSpec;
+
 // One layer's place in one program. The network fills in the first group; forward() sets y (and
 // what it needs of `saved`), backward() sets dx if needs_dx.
 struct Place {
@@ -28,7 +30,10 @@ struct Place {
   uint32_t index = 0;           // among the network's layers: its stream of random numbers
   bool frozen = false;          // no gradients for its parameters; batch norm infers
   bool needs_dx = false;
-  bool skip_activation = false;  // the loss applies the last activation itself
+  bool skip_activation = false;  // another applies the last activation: the loss, both ways, or the
+                                 // next layer its gradient
+  const ActivationSpec* before = nullptr;  // the activation that made x, null if none or unknown
+  bool took_before = false;  // set by backward(): dx is the gradient with respect to what is before
   int x = kNoBuffer, y = kNoBuffer, dy = kNoBuffer, dx = kNoBuffer;
   std::vector<int> saved;
 

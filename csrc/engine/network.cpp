@@ -78,7 +78,9 @@ void Network::add_backward(Program& program, std::vector<Place>& places, int dy)
     });
     if (!own && !place.needs_dx) return;  // nothing from here to the input learns
     place.dy = dy;
+    place.before = i == 0 ? nullptr : layers_[i - 1]->last_activation();
     layers_[i]->backward(program, place);
+    if (place.took_before) places[i - 1].skip_activation = true;
     dy = place.dx;
   }
 }

@@ -1,20 +1,10 @@
-// One image between its own layout and the matrix that turns a convolution into a product: a row
-// per output pixel, a column per tap and channel. Taps outside the image are zeros on the way out
-// and are dropped on the way back. Not a convolution: ops/conv2d multiplies.
+// One image's gradient out of the matrix that has a row per output pixel and a column per tap and
+// channel: taps outside the image are dropped. Not a convolution: ops/conv2d multiplies.
 #include "kernels/declarations.h"
 #include "kernels/simd.h"
 
 namespace lamina::LAMINA_ISA {
 namespace {
-
-LAMINA_INLINE void copy_run(float* to, const float* from, int64_t n) {
-  for_each_vector(
-      n, [&](int64_t i, int64_t lanes) { store_upto(to + i, load_upto(from + i, lanes), lanes); });
-}
-
-LAMINA_INLINE void zero_run(float* to, int64_t n) {
-  for_each_vector(n, [&](int64_t i, int64_t lanes) { store_upto(to + i, zero(), lanes); });
-}
 
 LAMINA_INLINE void add_run(float* to, const float* from, int64_t n) {
   for_each_vector(n, [&](int64_t i, int64_t lanes) {
@@ -41,20 +31,6 @@ LAMINA_INLINE Taps taps_inside(const Window2d& w, int64_t left) {
 }
 
 // One kernel row of one output pixel: without dilation its taps are a single run of the image.
-LAMINA_INLINE void copy_taps(float* columns, const float* row, const Window2d& w, int64_t left) {
-  const int64_t c = w.channels;
-  const Taps taps = taps_inside(w, left);
-  zero_run(columns, taps.first * c);
-  if (w.dilation_w == 1) {
-    copy_run(columns + taps.first * c, row + (left + taps.first) * c, (taps.last - taps.first) * c);
-  } else {
-    for (int64_t kj = taps.first; kj < taps.last; ++kj) {
-      copy_run(columns + kj * c, row + (left + kj * w.dilation_w) * c, c);
-    }
-  }
-  zero_run(columns + taps.last * c, (w.kernel_w - taps.last) * c);
-}
-
 LAMINA_INLINE void add_taps(float* row, const float* columns, const Window2d& w, int64_t left) {
   const int64_t c = w.channels;
   const Taps taps = taps_inside(w, left);
@@ -79,34 +55,6 @@ LAMINA_INLINE void for_each_output_row(const Window2d& w, int64_t begin, int64_t
 }
 
 }  // namespace
-
-// columns (end - begin, kernel_h, kernel_w, channels), image (height, width, channels)
-void im2col(float* columns, const float* image, const Window2d& w, int64_t begin, int64_t end) {
-  const int64_t run = w.kernel_w * w.channels;
-  const int64_t size = w.kernel_h * run;
-  for_each_output_row(w, begin, end, [&](int64_t oi, int64_t first, int64_t last) {
-    for (int64_t ki = 0; ki < w.kernel_h; ++ki) {
-      const int64_t i = oi * w.stride_h - w.pad_top + ki * w.dilation_h;
-      float* to = columns + (first - begin) * size + ki * run;
-      if (i < 0 || i >= w.height) {
-        for (int64_t p = first; p < last; ++p, to += size) zero_run(to, run);
-        continue;
-      }
-      const float* row = image + i * w.width * w.channels;
-      int64_t left = (first - oi * w.out_width) * w.stride_w - w.pad_left;
-      const int64_t reach = (w.kernel_w - 1) * w.dilation_w;
-      for (int64_t p = first; p < last; ++p, to += size, left += w.stride_w) {
-        // A narrow run well inside the image is the common case of a network's first layer, where
-        // the clipping below would cost more than the product.
-        if (run <= kLanes && w.dilation_w == 1 && left >= 0 && left + reach < w.width) {
-          store(to, load(row + left * w.channels, run), run);
-        } else {
-          copy_taps(to, row, w, left);
-        }
-      }
-    }
-  });
-}
 
 // Pixels outermost: an input under several windows receives their values in the order of p.
 void col2im_add(float* image, const float* columns, const Window2d& w, int64_t begin, int64_t end) {

@@ -80,8 +80,11 @@ void random_bits(uint32_t* out, RandomStream stream, int64_t first, int64_t n);
 void dropout(float* y, const float* x, RandomStream stream, int64_t first, int64_t n, float rate);
 
 // convolution.cpp
-void im2col(float* columns, const float* image, const Window2d& w, int64_t begin, int64_t end);
 void col2im_add(float* image, const float* columns, const Window2d& w, int64_t begin, int64_t end);
+
+// contraction.cpp
+void contract(float* c, const float* a, const float* b, int64_t n, const Contraction& t, bool add,
+              const GemmEpilogue* epilogue);
 
 // pooling.cpp
 void max_pool_forward(float* y, int32_t* argmax, const float* image, const Window2d& w);

@@ -70,6 +70,21 @@ struct GemmEpilogue {
   float alpha;  // slope of leaky_relu, scale of elu
 };
 
+constexpr int64_t kContractionTerms = 256;
+
+// A product whose rows (i, j) lie on a grid and whose terms (u, v, w) are counted by three indices:
+//   C[i, j, f] = c[i * c_row + j * c_col + f], B[u, v, w, f] = b[u, v, w times b_term + f]
+//   A[i, j, u, v, w] = a[i * a_row + j * a_col + u, v, w times a_term]
+struct Contraction {
+  int64_t rows, cols;
+  int64_t c_row, c_col, a_row, a_col;
+  int64_t terms[3], a_term[3], b_term[3];
+  // Two pieces of ahead_floats each that a later call reads: they are fetched into the cache while
+  // this one multiplies. Any addresses do.
+  const float* ahead[2] = {nullptr, nullptr};
+  int64_t ahead_floats = 0;
+};
+
 struct AdamStep {
   float rate;  // learning_rate * sqrt(1 - beta_2^t) / (1 - beta_1^t)
   // 1 - beta, rounded once from double: 1 - float(0.999) would be off by 1e-5 of itself.
@@ -148,12 +163,17 @@ struct Kernels {
                   float rate);
 
   // --- convolution.cpp: one image -------------------------------------------------------------
-  // columns[p - begin][ki][kj][c] is the input pixel under tap (ki, kj) of output pixel p, with
-  // p = oi * out_width + oj from begin to end; zero outside the image.
-  void (*im2col)(float* columns, const float* image, const Window2d& w, int64_t begin, int64_t end);
-  // image += the adjoint of the above, taps in the order of p, ki, kj.
+  // image += columns (end - begin, kernel_h, kernel_w, channels): the gradient of what every tap of
+  // the output pixels p = oi * out_width + oj from begin to end read, in the order of p, ki, kj.
   void (*col2im_add)(float* image, const float* columns, const Window2d& w, int64_t begin,
                      int64_t end);
+
+  // --- contraction.cpp ------------------------------------------------------------------------
+  // C = (add ? C : 0) + A B for the rows and terms of t and n columns. Every element is one chain
+  // of FMAs over u, v, w from 0, started at zero. Without add C may be uninitialised. epilogue is
+  // optional.
+  void (*contract)(float* c, const float* a, const float* b, int64_t n, const Contraction& t,
+                   bool add, const GemmEpilogue* epilogue);
 
   // --- pooling.cpp: one image -----------------------------------------------------------------
   // argmax (optional) gets i * width + j of the first largest input of each window and channel;

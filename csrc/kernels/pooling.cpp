@@ -46,13 +46,18 @@ LAMINA_INLINE f32x16 pixels_of(const Box& box) {
 
 // y, argmax (out_height, out_width, channels), image (height, width, channels)
 void max_pool_forward(float* y, int32_t* argmax, const float* image, const Window2d& w) {
+  // There is little to compute: without fetching the next row of windows, or the next image's first
+  // one, the kernel waits for memory half of its time.
+  const int64_t ahead = w.stride_h * w.width * w.channels;
   for_each_window(w, [&](int64_t o, const Box& box) {
     for_each_vector(w.channels, [&](int64_t c, int64_t n) {
       const int64_t first = box.top * w.width + box.left;
       f32x16 best = load_upto(image + first * w.channels + c, n);
       i32x16 where = splat(static_cast<int32_t>(first));
       for_each_pixel(w, box, [&](int64_t pixel) {
-        const f32x16 x = load_upto(image + pixel * w.channels + c, n);
+        const float* from = image + pixel * w.channels + c;
+        __builtin_prefetch(from + ahead);
+        const f32x16 x = load_upto(from, n);
         // Not "greater": a NaN must replace a number, and nothing may replace a NaN.
         const mask16 better = !((x <= best) | is_nan(best));
         best = select(better, x, best);

@@ -39,8 +39,9 @@ constinit const Kernels kernels = {
     .random_bits = random_bits,
     .dropout = dropout,
 
-    .im2col = im2col,
     .col2im_add = col2im_add,
+
+    .contract = contract,
 
     .max_pool_forward = max_pool_forward,
     .max_pool_backward = max_pool_backward,

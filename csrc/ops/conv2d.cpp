@@ -1,157 +1,417 @@
 #include "ops/conv2d.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "ops/gemm.h"
 #include "ops/pieces.h"
+#include "ops/taps.h"
 
-// Assumptions: every C[i, j] of gemm_block is one chain over p that does not depend on the other
-// rows. So output pixels may be cut anywhere, across images too, and only the cuts of the summed
-// dimension are part of the result.
+// Assumptions: an element of C is one chain over the terms of a block, whatever the other rows of
+// the call are. So pixels may be cut anywhere, and only the cuts of the terms are part of a result:
+// those follow from the taps that a pixel sees (forward and for the input) or from the units (for
+// the kernel).
 
 namespace lamina::ops {
 namespace {
 
-// A chunk's columns should stay in the second-level cache (128 KB) and pay for one pass over the
-// kernel (48 rows at least); more than 240 rows gain nothing and leave less to share out. All are
-// multiples of 24, a whole number of every micro-kernel's rows.
-constexpr int64_t kChunkFloats = 32768, kLeastPixels = 48, kMostPixels = 240;
-static_assert(kMostPixels <= kGemmBlockK, "a chunk of pixels is one block of K for the kernel");
+// A unit of work is about as many output pixels as one block of K may have terms, which makes it
+// one block of the kernel's gradient; its pixels and theirs of the image stay in the second-level
+// cache while the kernel passes by.
+constexpr int64_t kUnitPixels = kGemmBlockK;
+static_assert(kGemmBlockK <= kContractionTerms);
+
+// Small images go together where pixels are the rows of a product, so that the few at the borders
+// fill its tiles too; but there should be groups for many threads.
+constexpr int64_t kGroupPixels = 1024, kLeastGroups = 16;
 
 // The partial gradients of a kernel: enough pieces for many threads, 16 MB of them.
-constexpr int64_t kPartialFloats = int64_t{1} << 22, kMostPieces = 32, kFewPieces = 4;
+constexpr int64_t kPartialFloats = int64_t{1} << 22, kMostPieces = 16, kFewPieces = 4;
+static_assert(kLeastGroups >= kMostPieces, "a larger batch must not make fewer pieces");
+
+// Below so many channels most lanes of the input's gradient would be empty, and it is put together
+// from the columns of all taps at once.
+constexpr int64_t kFewChannels = 8;
+
+// Its chunks of columns stay in the second-level cache (128 KB).
+constexpr int64_t kChunkFloats = 32768, kLeastPixels = 48, kMostPixels = 240;
 
 constexpr int64_t kTransposeRows = 16;
 
-// C (m x n, dense) = A (m x k, dense) B (k x n, dense), K cut as everywhere.
-void multiply(const Kernels& kernels, float* c, const float* a, const float* b, int64_t m,
-              int64_t n, int64_t k, const GemmEpilogue* epilogue) {
-  int64_t p = 0;
-  do {  // once even if k is 0: C = activation(bias)
-    const int64_t depth = std::min(kGemmBlockK, k - p);
-    kernels.gemm_block(c, n, a + p, k, 1, b + p * n, n, m, n, depth, 1.0f, p == 0 ? 0.0f : 1.0f,
-                       p + depth == k ? epilogue : nullptr);
-    p += depth;
-  } while (p < k);
-}
+// Channels of one strip of the transposed kernel: the widest tile's, on every instruction set.
+constexpr int64_t kStrip = 64;
 
 int64_t most_pieces(int64_t kernel_floats) {
   const int64_t fit = kPartialFloats / std::max<int64_t>(1, kernel_floats);
   return std::clamp(fit, kFewPieces, kMostPieces);
 }
 
-Pieces kernel_pieces(int64_t chunks, int64_t kernel_floats) {
-  return pieces_of(chunks, 1, most_pieces(kernel_floats));
+// C (rows of t x n) = or += the product, its terms cut into blocks of at most kGemmBlockK: along
+// the innermost index that has that many, whole outer ones together where they are fewer.
+void multiply(const Kernels& kernels, float* c, const float* a, const float* b, int64_t n,
+              Contraction t, bool add, const GemmEpilogue* epilogue) {
+  // Two indices that are one run for both A and B: the taps of a kernel row without dilation.
+  if (t.a_term[1] == t.terms[2] * t.a_term[2] && t.b_term[1] == t.terms[2] * t.b_term[2]) {
+    t.terms[2] *= t.terms[1];
+    for (int64_t* of : {t.terms, t.a_term, t.b_term}) of[1] = of[0];
+    t.terms[0] = 1;
+  }
+  const int64_t u_end = t.terms[0], v_end = t.terms[1], w_end = t.terms[2];
+  if (u_end == 0 || v_end == 0 || w_end == 0) {
+    kernels.contract(c, a, b, n, t, add, epilogue);
+    return;
+  }
+  const int64_t w_step = std::min(w_end, kGemmBlockK);
+  const int64_t v_step = w_step < w_end ? 1 : std::min(v_end, kGemmBlockK / w_step);
+  const int64_t u_step = v_step < v_end ? 1 : std::min(u_end, kGemmBlockK / (w_step * v_step));
+  for (int64_t u = 0; u < u_end; u += u_step) {
+    for (int64_t v = 0; v < v_end; v += v_step) {
+      for (int64_t w = 0; w < w_end; w += w_step) {
+        t.terms[0] = std::min(u_step, u_end - u);
+        t.terms[1] = std::min(v_step, v_end - v);
+        t.terms[2] = std::min(w_step, w_end - w);
+        const bool last = u + u_step >= u_end && v + v_step >= v_end && w + w_step >= w_end;
+        kernels.contract(c, a + u * t.a_term[0] + v * t.a_term[1] + w * t.a_term[2],
+                         b + u * t.b_term[0] + v * t.b_term[1] + w * t.b_term[2], n, t, add,
+                         last ? epilogue : nullptr);
+        add = true;
+        t.ahead_floats = 0;
+      }
+    }
+  }
+}
+
+// The same for several images, c_image and a_image floats apart.
+void multiply_images(const Kernels& kernels, float* c, const float* a, const float* b, int64_t n,
+                     Contraction t, int64_t images, int64_t c_image, int64_t a_image,
+                     const GemmEpilogue* epilogue) {
+  // A grid that is a single line takes the images as its other side: the corners of an image are
+  // single pixels, too few for a tile.
+  if (t.c_row == t.cols * t.c_col && t.a_row == t.cols * t.a_col) {
+    t.cols *= t.rows;
+    t.rows = 1;
+  }
+  if (t.cols == 1) {
+    t.cols = t.rows;
+    t.c_col = t.c_row;
+    t.a_col = t.a_row;
+    t.rows = 1;
+  }
+  if (t.rows == 1) {
+    t.rows = images;
+    t.c_row = c_image;
+    t.a_row = a_image;
+    t.ahead[1] += (images - 1) * t.ahead_floats;
+    t.ahead_floats *= images;
+    images = 1;
+  }
+  for (int64_t i = 0; i < images; ++i) {
+    multiply(kernels, c + i * c_image, a + i * a_image, b, n, t, false, epilogue);
+    for (const float*& ahead : t.ahead) ahead += 2 * t.ahead_floats;
+  }
+}
+
+// Rows of one image, or several small images whole.
+struct Units {
+  int64_t images, height, width;
+  int64_t most;  // pixels of several images
+
+  int64_t rows() const { return std::max<int64_t>(1, kUnitPixels / std::max<int64_t>(1, width)); }
+  Pieces bands() const { return {height, std::min(rows(), height)}; }
+  Pieces groups() const {
+    const int64_t fit = most / std::max<int64_t>(1, height * width);
+    return {images, std::clamp<int64_t>(fit, 1, std::max<int64_t>(1, images / kLeastGroups))};
+  }
+  bool whole() const { return rows() >= height; }
+  int64_t count() const {
+    if (height == 0 || width == 0) return 0;
+    return whole() ? groups().count() : images * bands().count();
+  }
+};
+
+struct Unit {
+  int64_t image, image_end, row, row_end;
+};
+
+Unit unit_of(const Units& units, int64_t tile) {
+  if (units.whole()) {
+    const Pieces groups = units.groups();
+    return {groups.begin(tile), groups.end(tile), 0, units.height};
+  }
+  const Pieces bands = units.bands();
+  const int64_t image = tile / bands.count(), band = tile % bands.count();
+  return {image, image + 1, bands.begin(band), bands.end(band)};
+}
+
+// The next unit's part of a tensor, per image: `row` floats for each row of the unit.
+struct Range {
+  int64_t begin, floats;
+};
+
+Range after(const Unit& unit, int64_t image_floats, int64_t row) {
+  return {(unit.image_end - 1) * image_floats + std::min(image_floats, unit.row_end * row),
+          std::min(image_floats, (unit.row_end - unit.row) * row)};
+}
+
+// In two halves: one line a term would not do where a term is few products.
+void fetch(Contraction& t, const float* tensor, const Range& range) {
+  t.ahead_floats = range.floats / 2;
+  t.ahead[0] = tensor + range.begin;
+  t.ahead[1] = t.ahead[0] + t.ahead_floats;
+}
+
+TapAxis rows_of(const Window2d& w) {
+  return {-w.pad_top, w.stride_h, w.dilation_h, w.kernel_h, w.height};
+}
+TapAxis columns_of(const Window2d& w) {
+  return {-w.pad_left, w.stride_w, w.dilation_w, w.kernel_w, w.width};
+}
+
+// Of the inputs phase + stride * o the taps tap + step * t that reach them, and from which output:
+// that is tap t of "output" o of `axis`, whose "inputs" are the outputs.
+struct Adjoint {
+  TapAxis axis;
+  int64_t tap, step;
+};
+
+Adjoint adjoint(int64_t phase, int64_t stride, int64_t dilation, int64_t pad, int64_t kernel,
+                int64_t outputs) {
+  const int64_t common = std::gcd(stride, dilation), step = stride / common;
+  int64_t tap = 0;  // the first k with (phase + pad - k * dilation) divisible by the stride
+  while (tap < step && (phase + pad - tap * dilation) % stride != 0) ++tap;
+  const int64_t taps = tap < step && tap < kernel ? (kernel - tap - 1) / step + 1 : 0;
+  return {
+      {(phase + pad - tap * dilation) / stride, 1, -dilation / common, taps, outputs}, tap, step};
+}
+
+// Applies body(rows, columns) to the output pixels of some rows, those together that see the same
+// taps.
+template <class Body>
+void for_each_region(const TapAxis& rows, int64_t row, int64_t row_end, const TapAxis& columns,
+                     int64_t column, int64_t column_end, Body&& body) {
+  for_each_segment(rows, row, row_end, [&](const Segment& i) {
+    for_each_segment(columns, column, column_end, [&](const Segment& j) { body(i, j); });
+  });
 }
 
 }  // namespace
 
-bool Conv2d::is_product() const {
-  return w.kernel_h == 1 && w.kernel_w == 1 && w.stride_h == 1 && w.stride_w == 1;
+int64_t Conv2d::forward_tiles(int64_t images) const {
+  return w.filters == 0 ? 0 : Units{images, w.out_height, w.out_width, kGroupPixels}.count();
 }
 
-int64_t Conv2d::chunk() const {
+void Conv2d::forward(const Kernels& kernels, float* y, const float* x, const float* kernel,
+                     const GemmEpilogue* epilogue, int64_t images, int64_t tile) const {
+  const Unit unit = unit_of({images, w.out_height, w.out_width, kGroupPixels}, tile);
+  const TapAxis rows = rows_of(w), columns = columns_of(w);
+  const int64_t c = w.channels, f = w.filters, x_row = w.width * c, y_row = w.out_width * f;
+  const Range next = after(unit, image_floats(), w.stride_h * x_row);
+  for_each_region(
+      rows, unit.row, unit.row_end, columns, 0, w.out_width,
+      [&](const Segment& i, const Segment& j) {
+        Contraction t{.rows = i.count,
+                      .cols = j.count,
+                      .c_row = y_row,
+                      .c_col = f,
+                      .a_row = w.stride_h * x_row,
+                      .a_col = w.stride_w * c,
+                      .terms = {i.taps, j.taps, c},
+                      .a_term = {w.dilation_h * x_row, w.dilation_w * c, 1},
+                      .b_term = {w.kernel_w * c * f, c * f, f}};
+        if (i.taps == w.kernel_h && j.taps == w.kernel_w) fetch(t, x, next);
+        const int64_t from = rows.input(i.first, i.tap) * x_row + columns.input(j.first, j.tap) * c;
+        multiply_images(kernels, y + unit.image * pixels() * f + i.first * y_row + j.first * f,
+                        x + unit.image * image_floats() + from,
+                        kernel + (i.tap * w.kernel_w + j.tap) * c * f, f, t,
+                        unit.image_end - unit.image, pixels() * f, image_floats(), epilogue);
+      });
+}
+
+// Strips of the transposed kernel lie together: rows as long as there are channels are often a
+// power of two apart, and would share few sets of the first-level cache.
+Pieces Conv2d::channel_strips() const {
+  return {w.channels, scatters() ? std::max<int64_t>(1, w.channels) : kStrip};
+}
+
+// A tile is some filters of one tap and one strip; all taps are one where the gradient scatters.
+int64_t Conv2d::transpose_tiles() const {
+  const int64_t pieces = Pieces{w.filters, kTransposeRows}.count();
+  return scatters() ? pieces : channel_strips().count() * w.kernel_h * w.kernel_w * pieces;
+}
+
+// transposed (filters, depth) if the gradient scatters; if it gathers (strips, kernel_h, kernel_w,
+// filters, channels of the strip)
+void Conv2d::transpose(const Kernels& kernels, float* transposed, const float* kernel,
+                       int64_t tile) const {
+  const Pieces pieces{w.filters, kTransposeRows}, strips = channel_strips();
+  const int64_t taps = scatters() ? 1 : w.kernel_h * w.kernel_w;
+  const int64_t piece = tile % pieces.count(), tap = tile / pieces.count() % taps;
+  const int64_t strip = tile / pieces.count() / taps;
+  const int64_t width = scatters() ? depth() : strips.length(strip), f = w.filters;
+  float* to = transposed + strips.begin(strip) * taps * f;
+  kernels.gemm_pack(to + (tap * f + pieces.begin(piece)) * width, width,
+                    kernel + (tap * w.channels + strips.begin(strip)) * f + pieces.begin(piece), 1,
+                    f, pieces.length(piece), width);
+}
+
+bool Conv2d::scatters() const { return w.channels < kFewChannels && w.kernel_h * w.kernel_w > 1; }
+
+int64_t Conv2d::scatter_chunk() const {
   const int64_t fit = kChunkFloats / std::max<int64_t>(1, depth());
   return std::clamp(fit, kLeastPixels, kMostPixels) / 24 * 24;
 }
 
-// Rows begin .. end of the matrix of all images' columns.
-const float* Conv2d::columns(const Kernels& kernels, const float* x, int64_t begin, int64_t end,
-                             float* scratch) const {
-  if (is_product()) return x + begin * w.channels;
-  const int64_t image_floats = w.height * w.width * w.channels;
-  float* to = scratch;
-  while (begin < end) {
-    const int64_t image = begin / pixels(), first = begin - image * pixels();
-    const int64_t last = std::min(pixels(), first + end - begin);
-    kernels.im2col(to, x + image * image_floats, w, first, last);
-    to += (last - first) * depth();
-    begin += last - first;
-  }
-  return scratch;
-}
-
-int64_t Conv2d::forward_tiles(int64_t images) const {
-  return w.filters == 0 ? 0 : Pieces{images * pixels(), chunk()}.count();
-}
-
-int64_t Conv2d::forward_scratch() const { return is_product() ? 0 : chunk() * depth(); }
-
-void Conv2d::forward(const Kernels& kernels, float* y, const float* x, const float* kernel,
-                     const GemmEpilogue* epilogue, int64_t images, int64_t tile,
-                     float* scratch) const {
-  const Pieces chunks{images * pixels(), chunk()};
-  const int64_t begin = chunks.begin(tile), end = chunks.end(tile);
-  multiply(kernels, y + begin * w.filters, columns(kernels, x, begin, end, scratch), kernel,
-           end - begin, w.filters, depth(), epilogue);
-}
-
-int64_t Conv2d::transpose_tiles() const { return Pieces{w.filters, kTransposeRows}.count(); }
-
-// transposed (filters x depth)
-void Conv2d::transpose(const Kernels& kernels, float* transposed, const float* kernel,
-                       int64_t tile) const {
-  const Pieces rows{w.filters, kTransposeRows};
-  const int64_t begin = rows.begin(tile);
-  kernels.gemm_pack(transposed + begin * depth(), depth(), kernel + begin, 1, w.filters,
-                    rows.length(tile), depth());
-}
-
 int64_t Conv2d::backward_input_tiles(int64_t images) const {
-  if (depth() == 0) return 0;
-  return is_product() ? Pieces{images * pixels(), chunk()}.count() : images;
+  if (w.channels == 0) return 0;
+  return scatters() ? images : Units{images, w.height, w.width, kGroupPixels}.count();
 }
 
-int64_t Conv2d::backward_input_scratch() const { return is_product() ? 0 : chunk() * depth(); }
+int64_t Conv2d::backward_input_scratch() const {
+  return scatters() ? scatter_chunk() * depth() : 0;
+}
 
 void Conv2d::backward_input(const Kernels& kernels, float* dx, const float* dy,
                             const float* transposed, int64_t images, int64_t tile,
                             float* scratch) const {
-  if (is_product()) {
-    const Pieces chunks{images * pixels(), chunk()};
-    const int64_t begin = chunks.begin(tile);
-    multiply(kernels, dx + begin * w.channels, dy + begin * w.filters, transposed,
-             chunks.length(tile), depth(), w.filters, nullptr);
-    return;
+  if (scatters()) {
+    scatter(kernels, dx + tile * image_floats(), dy + tile * pixels() * w.filters, transposed,
+            scratch);
+  } else {
+    gather(kernels, dx, dy, transposed, images, tile);
   }
-  const int64_t image_floats = w.height * w.width * w.channels;
-  float* image = dx + tile * image_floats;
-  const float* gradient = dy + tile * pixels() * w.filters;
-  std::fill_n(image, image_floats, 0.0f);
-  const Pieces chunks{pixels(), chunk()};
+}
+
+// The inputs that lie a stride apart see the same taps, as the outputs do forward.
+void Conv2d::gather(const Kernels& kernels, float* dx, const float* dy, const float* transposed,
+                    int64_t images, int64_t tile) const {
+  const Unit unit = unit_of({images, w.height, w.width, kGroupPixels}, tile);
+  const int64_t c = w.channels, f = w.filters, x_row = w.width * c, y_row = w.out_width * f;
+  const Range next = after(unit, pixels() * f, y_row / w.stride_h);
+  const Pieces strips = channel_strips();
+  // How many inputs of one phase there are below this one.
+  const auto below = [](int64_t inputs, int64_t phase, int64_t stride) {
+    return inputs <= phase ? 0 : (inputs - phase - 1) / stride + 1;
+  };
+  for (int64_t phase_h = 0; phase_h < w.stride_h; ++phase_h) {
+    const Adjoint h =
+        adjoint(phase_h, w.stride_h, w.dilation_h, w.pad_top, w.kernel_h, w.out_height);
+    for (int64_t phase_w = 0; phase_w < w.stride_w; ++phase_w) {
+      const Adjoint v =
+          adjoint(phase_w, w.stride_w, w.dilation_w, w.pad_left, w.kernel_w, w.out_width);
+      for_each_region(
+          h.axis, below(unit.row, phase_h, w.stride_h), below(unit.row_end, phase_h, w.stride_h),
+          v.axis, 0, below(w.width, phase_w, w.stride_w), [&](const Segment& i, const Segment& j) {
+            Contraction t{.rows = i.count,
+                          .cols = j.count,
+                          .c_row = w.stride_h * x_row,
+                          .c_col = w.stride_w * c,
+                          .a_row = y_row,
+                          .a_col = f,
+                          .terms = {i.taps, j.taps, f},
+                          .a_term = {h.axis.dilation * y_row, v.axis.dilation * f, 1},
+                          .b_term = {}};
+            const int64_t to =
+                (phase_h + i.first * w.stride_h) * x_row + (phase_w + j.first * w.stride_w) * c;
+            const int64_t from =
+                h.axis.input(i.first, i.tap) * y_row + v.axis.input(j.first, j.tap) * f;
+            const int64_t tap = (h.tap + i.tap * h.step) * w.kernel_w + v.tap + j.tap * v.step;
+            const bool any = i.taps > 0 && j.taps > 0;
+            if (i.taps == h.axis.taps && j.taps == v.axis.taps) fetch(t, dy, next);
+            for (int64_t s = 0; s < strips.count(); ++s) {
+              const int64_t width = strips.length(s);
+              t.b_term[0] = h.step * w.kernel_w * f * width;
+              t.b_term[1] = v.step * f * width;
+              t.b_term[2] = width;
+              const float* strip = transposed + strips.begin(s) * w.kernel_h * w.kernel_w * f;
+              multiply_images(kernels, dx + unit.image * image_floats() + to + strips.begin(s),
+                              any ? dy + unit.image * pixels() * f + from : dy,
+                              any ? strip + tap * f * width : strip, width, t,
+                              unit.image_end - unit.image, image_floats(), pixels() * f, nullptr);
+              t.ahead_floats = 0;
+            }
+          });
+    }
+  }
+}
+
+// One image: the columns of its gradient are a plain product, K cut as everywhere.
+void Conv2d::scatter(const Kernels& kernels, float* dx, const float* dy, const float* transposed,
+                     float* scratch) const {
+  std::fill_n(dx, image_floats(), 0.0f);
+  const Pieces chunks{pixels(), scatter_chunk()}, blocks{w.filters, kGemmBlockK};
   for (int64_t i = 0; i < chunks.count(); ++i) {
-    const int64_t begin = chunks.begin(i);
-    multiply(kernels, scratch, gradient + begin * w.filters, transposed, chunks.length(i), depth(),
-             w.filters, nullptr);
-    kernels.col2im_add(image, scratch, w, begin, chunks.end(i));
+    for (int64_t p = 0; p < blocks.count(); ++p) {
+      kernels.gemm_block(scratch, depth(), dy + chunks.begin(i) * w.filters + blocks.begin(p),
+                         w.filters, 1, transposed + blocks.begin(p) * depth(), depth(),
+                         chunks.length(i), depth(), blocks.length(p), 1.0f, p == 0 ? 0.0f : 1.0f,
+                         nullptr);
+    }
+    if (blocks.count() > 0) {
+      kernels.col2im_add(dx, scratch, w, chunks.begin(i), chunks.end(i));
+    }
   }
+}
+
+Pieces Conv2d::kernel_pieces(int64_t images) const {
+  return pieces_of(Units{images, w.out_height, w.out_width, kUnitPixels}.count(), 1,
+                   most_pieces(depth() * w.filters));
 }
 
 int64_t Conv2d::backward_kernel_tiles(int64_t images) const {
-  const Pieces chunks{images * pixels(), chunk()};
-  return kernel_pieces(chunks.count(), depth() * w.filters).count();
+  return kernel_pieces(images).count();
 }
 
-int64_t Conv2d::backward_kernel_scratch() const { return forward_scratch(); }
-
 int64_t Conv2d::partial_floats(int64_t images) const {
-  const Pieces chunks{images * pixels(), chunk()};
   const int64_t floats = depth() * w.filters;
-  // Not the number of pieces: that of a smaller batch may be larger, as 33 chunks make 17 pieces.
-  return std::min(chunks.count(), most_pieces(floats)) * floats;
+  // Not the number of pieces: that of a smaller batch may be larger, as 17 units make 9 pieces.
+  return std::min(Units{images, w.out_height, w.out_width, kUnitPixels}.count(),
+                  most_pieces(floats)) *
+         floats;
 }
 
 void Conv2d::backward_kernel(const Kernels& kernels, float* partial, const float* dy,
-                             const float* x, int64_t images, int64_t tile, float* scratch) const {
-  const Pieces chunks{images * pixels(), chunk()};
-  const Pieces pieces = kernel_pieces(chunks.count(), depth() * w.filters);
-  float* mine = partial + tile * depth() * w.filters;
-  for (int64_t i = pieces.begin(tile); i < pieces.end(tile); ++i) {
-    const int64_t begin = chunks.begin(i), end = chunks.end(i);
-    // The transpose of the columns, read by strides: depth x pixels times pixels x filters.
-    kernels.gemm_block(mine, w.filters, columns(kernels, x, begin, end, scratch), 1, depth(),
-                       dy + begin * w.filters, w.filters, depth(), w.filters, end - begin, 1.0f,
-                       i == pieces.begin(tile) ? 0.0f : 1.0f, nullptr);
+                             const float* x, int64_t images, int64_t tile) const {
+  const Units units{images, w.out_height, w.out_width, kUnitPixels};
+  const Pieces pieces = kernel_pieces(images);
+  const TapAxis rows = rows_of(w), columns = columns_of(w);
+  const int64_t c = w.channels, f = w.filters, x_row = w.width * c, y_row = w.out_width * f;
+  float* mine = partial + tile * depth() * f;
+  std::fill_n(mine, depth() * f, 0.0f);
+  for (int64_t u = pieces.begin(tile); u < pieces.end(tile); ++u) {
+    const Unit unit = unit_of(units, u);
+    const float* image = x + unit.image * image_floats();
+    const float* gradient = dy + unit.image * pixels() * f;
+    const Range next_x = after(unit, image_floats(), w.stride_h * x_row);
+    const Range next_dy = after(unit, pixels() * f, y_row);
+    for_each_region(
+        rows, unit.row, unit.row_end, columns, 0, w.out_width,
+        [&](const Segment& i, const Segment& j) {
+          if (i.taps == 0 || j.taps == 0) return;
+          // The rows of the product are taps and channels: one run without dilation.
+          const int64_t together = w.dilation_w == 1 ? j.taps : 1;
+          Contraction t{.rows = i.taps,
+                        .cols = together * c,
+                        .c_row = w.kernel_w * c * f,
+                        .c_col = f,
+                        .a_row = w.dilation_h * x_row,
+                        .a_col = 1,
+                        .terms = {unit.image_end - unit.image, i.count, j.count},
+                        .a_term = {image_floats(), w.stride_h * x_row, w.stride_w * c},
+                        .b_term = {pixels() * f, y_row, f}};
+          if (i.taps == w.kernel_h && j.taps == w.kernel_w) {
+            fetch(t, dy, next_dy);
+            if (next_x.floats > next_dy.floats / 4) {  // both, or dy alone in two halves
+              t.ahead[1] = x + next_x.begin;
+              t.ahead_floats = std::max(next_x.floats, next_dy.floats);
+            }
+            t.ahead_floats *= unit.image_end - unit.image;
+          }
+          for (int64_t tap = j.tap; tap < j.tap + j.taps; tap += together) {
+            multiply(kernels, mine + (i.tap * w.kernel_w + tap) * c * f,
+                     image + rows.input(i.first, i.tap) * x_row + columns.input(j.first, tap) * c,
+                     gradient + i.first * y_row + j.first * f, f, t, true, nullptr);
+          }
+        });
   }
 }
 

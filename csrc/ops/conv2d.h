@@ -1,17 +1,17 @@
-// Two-dimensional convolution of images in NHWC, as products of im2col's matrix: pixels x depth
-// times kernel (depth x filters), where depth = kernel_h * kernel_w * channels.
+// Two-dimensional convolution of images in NHWC, read in place: no columns are copied, and no zeros
+// are stored around an image. The exception is the input's gradient where channels are few.
 #pragma once
 
 #include <cstdint>
 
 #include "kernels/kernels.h"
+#include "ops/pieces.h"
 
 namespace lamina::ops {
 
 // x (images, height, width, channels), y (images, out_height, out_width, filters),
-// kernel (kernel_h, kernel_w, channels, filters). Every phase is a number of tiles, the floats of
-// scratch a worker needs, and what a tile does; the phases of one gradient stand in their order and
-// all of one must be done before the next begins.
+// kernel (kernel_h, kernel_w, channels, filters). Every phase is a number of tiles and what a tile
+// does; the phases of one gradient stand in their order, and all of one is done before the next.
 struct Conv2d {
   Window2d w;
 
@@ -20,11 +20,12 @@ struct Conv2d {
 
   // y = activation(x * kernel + bias). An image's result does not depend on the other images.
   int64_t forward_tiles(int64_t images) const;
-  int64_t forward_scratch() const;
   void forward(const Kernels& kernels, float* y, const float* x, const float* kernel,
-               const GemmEpilogue* epilogue, int64_t images, int64_t tile, float* scratch) const;
+               const GemmEpilogue* epilogue, int64_t images, int64_t tile) const;
 
-  // dx: the kernel is transposed once, then every image's gradient is put together by itself.
+  // dx: the kernel is transposed once; then every input gathers from the outputs that it reached,
+  // or, where channels are few, every output scatters to the inputs that it came from. The scratch
+  // is floats a worker.
   int64_t transposed_floats() const { return depth() * w.filters; }
   int64_t transpose_tiles() const;
   void transpose(const Kernels& kernels, float* transposed, const float* kernel,
@@ -37,18 +38,22 @@ struct Conv2d {
   // dkernel: pieces of the batch sum on their own, then the pieces are added up in their order.
   int64_t partial_floats(int64_t images) const;  // grows with images
   int64_t backward_kernel_tiles(int64_t images) const;
-  int64_t backward_kernel_scratch() const;
   void backward_kernel(const Kernels& kernels, float* partial, const float* dy, const float* x,
-                       int64_t images, int64_t tile, float* scratch) const;
+                       int64_t images, int64_t tile) const;
   int64_t reduce_tiles() const;
   void reduce(const Kernels& kernels, float* dkernel, const float* partial, int64_t images,
               int64_t tile) const;
 
  private:
-  bool is_product() const;  // im2col would copy the image as it is
-  int64_t chunk() const;
-  const float* columns(const Kernels& kernels, const float* x, int64_t begin, int64_t end,
-                       float* scratch) const;
+  int64_t image_floats() const { return w.height * w.width * w.channels; }
+  Pieces kernel_pieces(int64_t images) const;
+  bool scatters() const;
+  Pieces channel_strips() const;
+  int64_t scatter_chunk() const;
+  void gather(const Kernels& kernels, float* dx, const float* dy, const float* transposed,
+              int64_t images, int64_t tile) const;
+  void scatter(const Kernels& kernels, float* dx, const float* dy, const float* transposed,
+               float* scratch) const;
 };
 
 }  // namespace lamina::ops

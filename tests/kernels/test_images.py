@@ -22,6 +22,14 @@ CONVOLUTIONS = [
     ((1, 28, 28, 1), (3, 3), 32, (1, 1), "valid", (1, 1)),
     ((2, 13, 13, 32), (3, 3), 19, (1, 1), "same", (1, 1)),
     ((9, 30, 31, 1), (3, 3), 2, (1, 1), "same", (1, 1)),  # many chunks of pixels to add up
+    ((2, 9, 8, 9), (2, 2), 5, (3, 3), "valid", (1, 1)),  # inputs that no tap reads
+    ((2, 11, 10, 8), (3, 3), 6, (2, 4), "same", (2, 2)),  # stride and dilation share a factor
+    ((2, 7, 12, 12), (4, 3), 3, (3, 2), "same", (2, 3)),
+    ((33, 4, 5, 10), (3, 3), 40, (1, 1), "same", (1, 1)),  # several small images at once
+    ((2, 3, 4, 300), (2, 1), 20, (1, 1), "same", (1, 1)),  # more channels than a block has terms
+    ((2, 3, 4, 130), (3, 2), 270, (1, 1), "same", (1, 1)),  # so many filters; strips of channels
+    ((1, 3, 300, 1), (2, 5), 17, (1, 1), "same", (1, 1)),  # a row longer than a block
+    ((1, 2, 3, 9), (5, 7), 3, (1, 1), "same", (1, 1)),  # no pixel sees the whole kernel
     ((0, 5, 5, 2), (3, 3), 4, (1, 1), "same", (1, 1)),
 ]
 

@@ -40,22 +40,19 @@ class Conv2D final : public Layer {
     const int x = place.x, z = program.buffer(place.output_size());
     const int64_t kernel = place.params[0], bias = use_bias_ ? place.params[1] : -1;
     // The product's epilogue takes the activation along, unless its gradient asks for z.
-    const bool fused = !place.skip_activation &&
-                       activation_.kind == ActivationSpec::Kind::elementwise &&
-                       !activation_.is(Activation::gelu) && !activation_.is(Activation::gelu_tanh);
+    const bool fused = !place.skip_activation && activation_.fits_epilogue();
     const Activation function = fused ? activation_.function : Activation::linear;
     const float alpha = activation_.alpha;
     program.add({.what = name() + " forward",
                  .uses = {x, z},
                  .tiles = [=](const Run& run) { return conv.forward_tiles(run.rows); },
                  .body =
-                     [=](const Run& run, int64_t tile, float* scratch) {
+                     [=](const Run& run, int64_t tile, float*) {
                        const GemmEpilogue epilogue{bias < 0 ? nullptr : run.parameters + bias,
                                                    function, alpha};
                        conv.forward(*run.kernels, run.buffer(z), run.buffer(x),
-                                    run.parameters + kernel, &epilogue, run.rows, tile, scratch);
-                     },
-                 .scratch = conv.forward_scratch()});
+                                    run.parameters + kernel, &epilogue, run.rows, tile);
+                     }});
     place.y = z;
     if (fused) {
       place.saved.push_back(z);
@@ -92,11 +89,10 @@ class Conv2D final : public Layer {
                  .uses = {x, dz, partial},
                  .tiles = [=](const Run& run) { return conv.backward_kernel_tiles(run.rows); },
                  .body =
-                     [=](const Run& run, int64_t tile, float* scratch) {
+                     [=](const Run& run, int64_t tile, float*) {
                        conv.backward_kernel(*run.kernels, run.buffer(partial), run.buffer(dz),
-                                            run.buffer(x), run.rows, tile, scratch);
-                     },
-                 .scratch = conv.backward_kernel_scratch()});
+                                            run.buffer(x), run.rows, tile);
+                     }});
     program.add({.what = name() + " kernel gradient total",
                  .uses = {partial},
                  .tiles = [=](const Run&) { return conv.reduce_tiles(); },

@@ -64,6 +64,18 @@ class MaxPooling2D final : public Pooling2D {
     const ops::Pool2d pool = pooling(place.input);
     const int dy = place.dy, dx = place.dx = program.buffer(place.input_size());
     const int argmax = place.saved.back();
+    // A winner is y itself, so ReLU's gradient at the winners can be taken here, of an array that
+    // is smaller by the size of a window; all other inputs get nothing either way.
+    if (place.before != nullptr && place.before->is(Activation::relu)) {
+      const int y = place.y;
+      add_elementwise(program, name() + " and activation gradient", {dy, y}, place.output_size(),
+                      [=](const Run& run, int64_t first, int64_t n) {
+                        float* d = run.buffer(dy) + first;
+                        run.kernels->activation_backward[static_cast<int>(Activation::relu)](
+                            d, d, run.buffer(y) + first, n, 0.0f);
+                      });
+      place.took_before = true;
+    }
     program.add({.what = name() + " gradient",
                  .uses = {dy, dx, argmax},
                  .tiles = [=](const Run& run) { return pool.tiles(run.rows); },

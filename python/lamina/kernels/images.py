@@ -20,7 +20,8 @@ def conv2d_forward(
 
     x: (n, height, width, channels), padded with zeros; kernel: (kh, kw, channels, filters); bias:
     (filters,). Returns (n, out_height, out_width, filters). It is a correlation: the kernel is not
-    flipped. Error: that of gemm with K = kh kw channels.
+    flipped. Taps outside the image are left out, not multiplied by zero. Error:
+    (min(K, 256) + K / 128) eps of the same sum with absolute values, K = kh kw channels.
     """
     return _core.conv2d_forward(x, kernel, bias, strides, padding, dilation, out)
 
@@ -30,8 +31,8 @@ def conv2d_backward_input(
 ):
     """dx, of input_shape: every tap sends dy k^T back to where it read.
 
-    dy: (n, out_height, out_width, filters). Error: (min(filters, 256) + filters / 256 + kh kw) eps
-    of the same sum with absolute values.
+    dy: (n, out_height, out_width, filters). Error: (min(K, 256) + K / 128) eps of the same sum
+    with absolute values, K = kh kw filters.
     """
     return _core.conv2d_backward_input(dy, kernel, input_shape, strides, padding, dilation, out)
 
@@ -41,8 +42,9 @@ def conv2d_backward_kernel(
 ):
     """dk[i, j, c, f] = sum over n, oi, oj of (what tap (i, j) read of channel c) dy[n, oi, oj, f].
 
-    Returns (kh, kw, channels, filters). Error: (240 + P / 48) eps of the same sum with absolute
-    values, P the number of output pixels of all images.
+    Returns (kh, kw, channels, filters). Error: (256 + B) eps of the same sum with absolute
+    values, B the number of blocks: at most 256 output pixels, next to each other and alike in the
+    taps that lie inside the image.
     """
     return _core.conv2d_backward_kernel(dy, x, kernel_size, strides, padding, dilation, out)
 
