@@ -2,6 +2,7 @@
 #include "cpu/parallel.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <new>
 #include <stdexcept>
@@ -104,6 +105,33 @@ void wait_while(std::atomic<T>& value, int spins, Waiting&& waiting) {
   for (T now = value.load(); waiting(now); now = value.load()) value.wait(now);
 }
 
+using Clock = std::chrono::steady_clock;
+
+// Until when leaders work alone, and for how long they last decided to; in ns of Clock.
+std::atomic<int64_t> alone_until{0}, alone_for{0};
+
+int64_t nanoseconds(Clock::duration d) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(d).count();
+}
+
+bool machine_is_busy(Clock::time_point now) {
+  return nanoseconds(now.time_since_epoch()) < alone_until.load(std::memory_order_relaxed);
+}
+
+// Tiles of one piece of work take about the same time. One that keeps the leader waiting for longer
+// than all of his own took is held by a thread that has lost its core, and will lose it again:
+// leaders work alone for a while, twice as long if that was so only lately.
+void judge(Clock::duration working, Clock::time_point waits, Clock::time_point now) {
+  constexpr int64_t kShortest = 2'000'000, kLongest = 256'000'000, kLate = 200'000;
+  if (nanoseconds(now - waits) < nanoseconds(working) + kLate) return;
+  const int64_t moment = nanoseconds(now.time_since_epoch());
+  const int64_t last = alone_for.load(std::memory_order_relaxed);
+  const bool lately = moment < alone_until.load(std::memory_order_relaxed) + 4 * last;
+  const int64_t time = lately ? std::min(2 * last, kLongest) : kShortest;
+  alone_for.store(time, std::memory_order_relaxed);
+  alone_until.store(moment + time, std::memory_order_relaxed);
+}
+
 // 20 to 80 us: processors pause for different times.
 int spins_of(int workers) { return workers <= machine_cores() ? 2000 : 0; }
 
@@ -161,7 +189,9 @@ Team::Team(int most_workers) : shares_(most_workers > 1 ? most_workers : 0) {
 }
 
 void Team::run(int64_t tiles, int workers, FunctionRef<void(int64_t, int)> body) {
-  if (workers == 1 || tiles <= 1) {
+  const bool shares = workers > 1 && tiles > 1;
+  const auto begin = shares ? Clock::now() : Clock::time_point{};
+  if (!shares || machine_is_busy(begin)) {
     for (int64_t tile = 0; tile < tiles; ++tile) body(tile, 0);
     return;
   }
@@ -175,14 +205,17 @@ void Team::run(int64_t tiles, int workers, FunctionRef<void(int64_t, int)> body)
   call_.fetch_add(1);
   call_.notify_all();
   take_tiles(0);
-  if (oversubscribes.load(std::memory_order_relaxed)) {
-    for (int i = 1; i < workers; ++i) {
-      while (shares_[i].next.load() < shares_[i].last) std::this_thread::yield();
-    }
+  const bool each_his_own = oversubscribes.load(std::memory_order_relaxed);
+  for (int i = 1; each_his_own && i < workers; ++i) {
+    while (shares_[i].next.load() < shares_[i].last) std::this_thread::yield();
   }
   // In this order a helper either sees that the work is closed or is seen inside.
   open_.store(false);
-  wait_while(inside_, spins_of(workers), [](int helpers) { return helpers != 0; });
+  if (inside_.load() != 0) {
+    const auto waits = Clock::now();
+    wait_while(inside_, spins_of(workers), [](int helpers) { return helpers != 0; });
+    if (!each_his_own) judge(waits - begin, waits, Clock::now());
+  }
   if (failed_.load()) {
     failed_.store(false);
     std::rethrow_exception(std::exchange(failure_, nullptr));
