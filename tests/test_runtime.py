@@ -74,6 +74,32 @@ def test_the_training_loop_allocates_nothing(tmp_path):
         assert one == hundred
 
 
+SMALLER_BATCH_SCRIPT = """
+import gc
+import numpy as np
+import lamina as la
+
+la.set_num_threads(1)  # so that behind the scratch lies nobody else's
+
+# A last batch of every kind of size, after products that need little scratch for a full one.
+for inputs, units, outputs, batch in (784, 128, 10, 512), (600, 700, 520, 130), (3, 5000, 2, 600):
+    for rest in (1, 11, 12, 63, 64, 96, 127, 128):
+        x = np.ones((batch + rest, inputs), np.float32)
+        model = la.Sequential([
+            la.layers.Input((inputs,)), la.layers.Dense(units), la.layers.Dense(outputs)
+        ])
+        model.compile("sgd", "mse")
+        model.fit(x, np.ones((len(x), outputs), np.float32), batch_size=batch, verbose=0)
+        del model
+gc.collect()
+print(overruns())
+"""
+
+
+def test_a_smaller_last_batch_stays_within_the_scratch_of_a_full_one(tmp_path):
+    assert run_counted(SMALLER_BATCH_SCRIPT, tmp_path) == [["0"]]
+
+
 def test_denormals_are_flushed_inside_the_engine_only():
     tiny = np.full((3000, 40), 1e-40, np.float32)
     model = la.Sequential([la.layers.Input((40,)), la.layers.Rescaling(1.0)])

@@ -39,8 +39,8 @@ void Optimizer::prepare() {
 void Optimizer::add_step(Program& program, const Network& network) {
   std::vector<Span> pieces;
   for (const Span& span : network.trained_spans()) {
-    for (int64_t begin = span.begin; begin < span.end; begin += ops::kElementTile) {
-      pieces.push_back({begin, std::min(begin + ops::kElementTile, span.end)});
+    for (int64_t begin = span.begin; begin < span.end; begin += ops::kStepTile) {
+      pieces.push_back({begin, std::min(begin + ops::kStepTile, span.end)});
     }
   }
   if (pieces.empty()) return;

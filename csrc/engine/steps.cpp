@@ -28,7 +28,9 @@ ActivationSpec ActivationSpec::parse(const std::string& name, float alpha) {
 
 void add_elementwise(Program& program, std::string what, std::vector<int> uses, int64_t row_size,
                      std::function<void(const Run&, int64_t, int64_t)> body) {
-  const auto pieces = [=](const Run& run) { return ops::element_tiles(run.rows * row_size); };
+  const auto pieces = [=](const Run& run) {
+    return ops::element_tiles(run.rows * row_size, ops::kStepTile);
+  };
   program.add({.what = std::move(what),
                .uses = std::move(uses),
                .tiles = [=](const Run& run) { return pieces(run).count(); },
@@ -40,7 +42,9 @@ void add_elementwise(Program& program, std::string what, std::vector<int> uses, 
 
 void add_rowwise(Program& program, std::string what, std::vector<int> uses, int64_t per_row,
                  int64_t cols, std::function<void(const Run&, int64_t, int64_t)> body) {
-  const auto pieces = [=](const Run& run) { return ops::row_tiles(run.rows * per_row, cols); };
+  const auto pieces = [=](const Run& run) {
+    return ops::row_tiles(run.rows * per_row, cols, ops::kStepTile);
+  };
   program.add({.what = std::move(what),
                .uses = std::move(uses),
                .tiles = [=](const Run& run) { return pieces(run).count(); },

@@ -85,7 +85,7 @@ void Trainer::add_loss(const std::vector<Place>& places) {
   const ActivationSpec* last =
       fused_ ? network_->layers()[places.size() - 1]->last_activation() : nullptr;
 
-  const int64_t height = ops::row_tiles(1, cols_).size;
+  const int64_t height = ops::row_tiles(1, cols_, ops::kStepTile / 4).size;  // of exponentials
   program_.add(
       {.what = "loss",
        .uses = {y, y_true_, weights_, values_, dy_, smoothed, activated},

@@ -34,7 +34,10 @@ bool Gemm::packs() const {
 
 Gemm::Grid Gemm::grid() const {
   if (m == 0 || n == 0) return {0, 0, 0, 0};
-  if (is_small()) return {m, n, 1, 1};
+  if (is_small()) {
+    const int64_t strip = packs() ? std::min(n, kWideStrip) : n;
+    return {m, strip, 1, ceil_div(n, strip)};
+  }
   int64_t rows = 0, columns = 64;
   if (packs()) {
     rows = kTileRows;
@@ -58,15 +61,20 @@ int64_t Gemm::least_tiles() const {
   return ceil_div(4 * kSmallWork, std::max<int64_t>(1, g.rows * g.columns * k));
 }
 
+// Enough for fewer rows too, which may take wider strips: a last batch is smaller.
 int64_t Gemm::scratch() const {
-  return packs() ? std::min(k, kGemmBlockK) * strip_row(grid().columns) : 0;
+  return packs() ? std::min(k, kGemmBlockK) * strip_row(std::min(n, kWideStrip)) : 0;
 }
 
 void Gemm::run(const Kernels& kernels, float* c, const float* a, const float* b,
                const GemmEpilogue* epilogue, int64_t tile, float* scratch) const {
   const Grid g = grid();
-  const int64_t i0 = tile / g.across * g.rows, rows = std::min(g.rows, m - i0);
-  const int64_t j0 = tile % g.across * g.columns, columns = std::min(g.columns, n - j0);
+  // A worker's tiles follow each other, so that it reads only a part of the larger operand.
+  const bool along_a = m >= n;
+  const int64_t i = along_a ? tile / g.across : tile % g.down;
+  const int64_t j = along_a ? tile % g.across : tile / g.down;
+  const int64_t i0 = i * g.rows, rows = std::min(g.rows, m - i0);
+  const int64_t j0 = j * g.columns, columns = std::min(g.columns, n - j0);
   const int64_t a_row = trans_a ? 1 : k, a_col = trans_a ? m : 1;
   const int64_t b_row = trans_b ? 1 : n, b_col = trans_b ? k : 1;
 

@@ -21,7 +21,7 @@ struct Gemm {
 
   int64_t tiles() const;
   int64_t least_tiles() const;  // that pay for waking a thread
-  int64_t scratch() const;      // floats per worker
+  int64_t scratch() const;      // floats per worker; enough for any smaller m or k too
   void run(const Kernels& kernels, float* c, const float* a, const float* b,
            const GemmEpilogue* epilogue, int64_t tile, float* scratch) const;
 

@@ -28,9 +28,12 @@ inline Pieces pieces_of(int64_t total, int64_t least, int64_t most) {
 // of random numbers spans.
 constexpr int64_t kElementTile = 16384;
 
-inline Pieces element_tiles(int64_t n) { return {n, kElementTile}; }
-inline Pieces row_tiles(int64_t rows, int64_t cols) {
-  return {rows, std::max<int64_t>(1, kElementTile / std::max<int64_t>(1, cols))};
+// A step of a program is shared by threads that are awake, so its tiles may be a few times shorter.
+constexpr int64_t kStepTile = 4096;
+
+inline Pieces element_tiles(int64_t n, int64_t tile = kElementTile) { return {n, tile}; }
+inline Pieces row_tiles(int64_t rows, int64_t cols, int64_t tile = kElementTile) {
+  return {rows, std::max<int64_t>(1, tile / std::max<int64_t>(1, cols))};
 }
 
 // Sums over rows: 256 of them bound the error of one chain of additions, as in a product.
