@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <numeric>
 
-#include "ops/gemm.h"
+#include "ops/image_units.h"
 #include "ops/pieces.h"
+#include "ops/strided_product.h"
 #include "ops/taps.h"
 
 // Assumptions: an element of C is one chain over the terms of a block, whatever the other rows of
@@ -14,16 +15,6 @@
 
 namespace lamina::ops {
 namespace {
-
-// A unit of work is about as many output pixels as one block of K may have terms, which makes it
-// one block of the kernel's gradient; its pixels and theirs of the image stay in the second-level
-// cache while the kernel passes by.
-constexpr int64_t kUnitPixels = kGemmBlockK;
-static_assert(kGemmBlockK <= kContractionTerms);
-
-// Small images go together where pixels are the rows of a product, so that the few at the borders
-// fill its tiles too; but there should be groups for many threads.
-constexpr int64_t kGroupPixels = 1024, kLeastGroups = 16;
 
 // The partial gradients of a kernel: enough pieces for many threads, 16 MB of them.
 constexpr int64_t kPartialFloats = int64_t{1} << 22, kMostPieces = 16, kFewPieces = 4;
@@ -44,120 +35,6 @@ constexpr int64_t kStrip = 64;
 int64_t most_pieces(int64_t kernel_floats) {
   const int64_t fit = kPartialFloats / std::max<int64_t>(1, kernel_floats);
   return std::clamp(fit, kFewPieces, kMostPieces);
-}
-
-// C (rows of t x n) = or += the product, its terms cut into blocks of at most kGemmBlockK: along
-// the innermost index that has that many, whole outer ones together where they are fewer.
-void multiply(const Kernels& kernels, float* c, const float* a, const float* b, int64_t n,
-              Contraction t, bool add, const GemmEpilogue* epilogue) {
-  // Two indices that are one run for both A and B: the taps of a kernel row without dilation.
-  if (t.a_term[1] == t.terms[2] * t.a_term[2] && t.b_term[1] == t.terms[2] * t.b_term[2]) {
-    t.terms[2] *= t.terms[1];
-    for (int64_t* of : {t.terms, t.a_term, t.b_term}) of[1] = of[0];
-    t.terms[0] = 1;
-  }
-  const int64_t u_end = t.terms[0], v_end = t.terms[1], w_end = t.terms[2];
-  if (u_end == 0 || v_end == 0 || w_end == 0) {
-    kernels.contract(c, a, b, n, t, add, epilogue);
-    return;
-  }
-  const int64_t w_step = std::min(w_end, kGemmBlockK);
-  const int64_t v_step = w_step < w_end ? 1 : std::min(v_end, kGemmBlockK / w_step);
-  const int64_t u_step = v_step < v_end ? 1 : std::min(u_end, kGemmBlockK / (w_step * v_step));
-  for (int64_t u = 0; u < u_end; u += u_step) {
-    for (int64_t v = 0; v < v_end; v += v_step) {
-      for (int64_t w = 0; w < w_end; w += w_step) {
-        t.terms[0] = std::min(u_step, u_end - u);
-        t.terms[1] = std::min(v_step, v_end - v);
-        t.terms[2] = std::min(w_step, w_end - w);
-        const bool last = u + u_step >= u_end && v + v_step >= v_end && w + w_step >= w_end;
-        kernels.contract(c, a + u * t.a_term[0] + v * t.a_term[1] + w * t.a_term[2],
-                         b + u * t.b_term[0] + v * t.b_term[1] + w * t.b_term[2], n, t, add,
-                         last ? epilogue : nullptr);
-        add = true;
-        t.ahead_floats = 0;
-      }
-    }
-  }
-}
-
-// The same for several images, c_image and a_image floats apart.
-void multiply_images(const Kernels& kernels, float* c, const float* a, const float* b, int64_t n,
-                     Contraction t, int64_t images, int64_t c_image, int64_t a_image,
-                     const GemmEpilogue* epilogue) {
-  // A grid that is a single line takes the images as its other side: the corners of an image are
-  // single pixels, too few for a tile.
-  if (t.c_row == t.cols * t.c_col && t.a_row == t.cols * t.a_col) {
-    t.cols *= t.rows;
-    t.rows = 1;
-  }
-  if (t.cols == 1) {
-    t.cols = t.rows;
-    t.c_col = t.c_row;
-    t.a_col = t.a_row;
-    t.rows = 1;
-  }
-  if (t.rows == 1) {
-    t.rows = images;
-    t.c_row = c_image;
-    t.a_row = a_image;
-    t.ahead[1] += (images - 1) * t.ahead_floats;
-    t.ahead_floats *= images;
-    images = 1;
-  }
-  for (int64_t i = 0; i < images; ++i) {
-    multiply(kernels, c + i * c_image, a + i * a_image, b, n, t, false, epilogue);
-    for (const float*& ahead : t.ahead) ahead += 2 * t.ahead_floats;
-  }
-}
-
-// Rows of one image, or several small images whole.
-struct Units {
-  int64_t images, height, width;
-  int64_t most;  // pixels of several images
-
-  int64_t rows() const { return std::max<int64_t>(1, kUnitPixels / std::max<int64_t>(1, width)); }
-  Pieces bands() const { return {height, std::min(rows(), height)}; }
-  Pieces groups() const {
-    const int64_t fit = most / std::max<int64_t>(1, height * width);
-    return {images, std::clamp<int64_t>(fit, 1, std::max<int64_t>(1, images / kLeastGroups))};
-  }
-  bool whole() const { return rows() >= height; }
-  int64_t count() const {
-    if (height == 0 || width == 0) return 0;
-    return whole() ? groups().count() : images * bands().count();
-  }
-};
-
-struct Unit {
-  int64_t image, image_end, row, row_end;
-};
-
-Unit unit_of(const Units& units, int64_t tile) {
-  if (units.whole()) {
-    const Pieces groups = units.groups();
-    return {groups.begin(tile), groups.end(tile), 0, units.height};
-  }
-  const Pieces bands = units.bands();
-  const int64_t image = tile / bands.count(), band = tile % bands.count();
-  return {image, image + 1, bands.begin(band), bands.end(band)};
-}
-
-// The next unit's part of a tensor, per image: `row` floats for each row of the unit.
-struct Range {
-  int64_t begin, floats;
-};
-
-Range after(const Unit& unit, int64_t image_floats, int64_t row) {
-  return {(unit.image_end - 1) * image_floats + std::min(image_floats, unit.row_end * row),
-          std::min(image_floats, (unit.row_end - unit.row) * row)};
-}
-
-// In two halves: one line a term would not do where a term is few products.
-void fetch(Contraction& t, const float* tensor, const Range& range) {
-  t.ahead_floats = range.floats / 2;
-  t.ahead[0] = tensor + range.begin;
-  t.ahead[1] = t.ahead[0] + t.ahead_floats;
 }
 
 TapAxis rows_of(const Window2d& w) {
