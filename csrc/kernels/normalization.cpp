@@ -7,95 +7,85 @@
 namespace lamina::LAMINA_ISA {
 namespace {
 
-// Applies body(row offset, column, lanes) to every vector of a matrix.
-template <class Body>
-LAMINA_INLINE void for_each_row_vector(int64_t rows, int64_t cols, Body&& body) {
-  for (int64_t i = 0; i < rows; ++i) {
-    for_each_vector(cols, [&](int64_t j, int64_t n) { body(i * cols, j, n); });
-  }
+// Rows that are added to the sums at a time, as in reduce.cpp.
+constexpr int64_t kRowsAtOnce = 8;
+
+template <int64_t count>
+LAMINA_INLINE void add_squares(float* out, const float* x, const float* mean, int64_t cols) {
+  for_each_vector(cols, [&](int64_t j, int64_t n) {
+    const f32x16 center = load_upto(mean + j, n);
+    f32x16 total = load_upto(out + j, n);
+    LAMINA_UNROLL
+    for (int64_t i = 0; i < count; ++i) {
+      prefetch(x + (i + count) * cols + j);
+      const f32x16 d = load_upto(x + i * cols + j, n) - center;
+      total = fma(d, d, total);
+    }
+    store_upto(out + j, total, n);
+  });
 }
 
-// Four vectors of columns at a time: the sums of one alone would wait for each other.
-constexpr int kColumnVectors = 4;
-
-template <int vectors>
-LAMINA_INLINE void squares(float* out, const float* x, const float* mean, int64_t rows,
-                           int64_t cols, int64_t j, int64_t n) {
-  f32x16 total[vectors], center[vectors];
-  LAMINA_UNROLL
-  for (int v = 0; v < vectors; ++v) {
-    total[v] = zero();
-    center[v] = load_upto(mean + j + v * kLanes, n);
-  }
-  for (int64_t i = 0; i < rows; ++i) {
+template <int64_t count>
+LAMINA_INLINE void add_products(float* along, float* plain, const float* dy, const float* x,
+                                const float* mean, int64_t cols) {
+  for_each_vector(cols, [&](int64_t j, int64_t n) {
+    const f32x16 center = load_upto(mean + j, n);
+    f32x16 product = load_upto(along + j, n), total = load_upto(plain + j, n);
     LAMINA_UNROLL
-    for (int v = 0; v < vectors; ++v) {
-      const f32x16 d = load_upto(x + i * cols + j + v * kLanes, n) - center[v];
-      total[v] = fma(d, d, total[v]);
+    for (int64_t i = 0; i < count; ++i) {
+      prefetch(dy + (i + count) * cols + j);
+      prefetch(x + (i + count) * cols + j);
+      const f32x16 d = load_upto(dy + i * cols + j, n);
+      total = total + d;
+      product = fma(d, load_upto(x + i * cols + j, n) - center, product);
     }
-  }
-  LAMINA_UNROLL
-  for (int v = 0; v < vectors; ++v) store_upto(out + j + v * kLanes, total[v], n);
+    store_upto(along + j, product, n);
+    store_upto(plain + j, total, n);
+  });
 }
 
-template <int vectors>
-LAMINA_INLINE void sums(float* dscale, float* dshift, const float* dy, const float* x,
-                        const float* mean, const float* rstd, int64_t rows, int64_t cols, int64_t j,
-                        int64_t n) {
-  f32x16 along[vectors], total[vectors], center[vectors];
-  LAMINA_UNROLL
-  for (int v = 0; v < vectors; ++v) {
-    along[v] = total[v] = zero();
-    center[v] = load_upto(mean + j + v * kLanes, n);
-  }
-  for (int64_t i = 0; i < rows; ++i) {
-    LAMINA_UNROLL
-    for (int v = 0; v < vectors; ++v) {
-      const int64_t at = i * cols + j + v * kLanes;
-      const f32x16 d = load_upto(dy + at, n);
-      total[v] = total[v] + d;
-      along[v] = fma(d, load_upto(x + at, n) - center[v], along[v]);
-    }
-  }
-  LAMINA_UNROLL
-  for (int v = 0; v < vectors; ++v) {
-    const int64_t at = j + v * kLanes;
-    store_upto(dshift + at, total[v], n);
-    store_upto(dscale + at, along[v] * load_upto(rstd + at, n), n);
-  }
+LAMINA_INLINE void clear(float* out, int64_t n) {
+  for_each_vector(n, [&](int64_t j, int64_t lanes) { store_upto(out + j, zero(), lanes); });
 }
 
 }  // namespace
 
 // out, mean (cols), x (rows, cols)
 void column_squares(float* out, const float* x, const float* mean, int64_t rows, int64_t cols) {
-  int64_t j = 0;
-  for (; j + kColumnVectors * kLanes <= cols; j += kColumnVectors * kLanes) {
-    squares<kColumnVectors>(out, x, mean, rows, cols, j, kLanes);
+  clear(out, cols);
+  int64_t i = 0;
+  for (; i + kRowsAtOnce <= rows; i += kRowsAtOnce) {
+    add_squares<kRowsAtOnce>(out, x + i * cols, mean, cols);
   }
-  for_each_vector(cols - j,
-                  [&](int64_t i, int64_t n) { squares<1>(out, x, mean, rows, cols, j + i, n); });
+  for (; i < rows; ++i) add_squares<1>(out, x + i * cols, mean, cols);
 }
 
 // y, x (rows, cols), mean, scale, shift (cols)
 void normalize(float* y, const float* x, const float* mean, const float* scale, const float* shift,
                int64_t rows, int64_t cols) {
-  for_each_row_vector(rows, cols, [&](int64_t row, int64_t j, int64_t n) {
-    const f32x16 d = load_upto(x + row + j, n) - load_upto(mean + j, n);
-    store_upto(y + row + j, fma(d, load_upto(scale + j, n), load_upto(shift + j, n)), n);
-  });
+  const bool past = streamed(rows * cols, y, x);
+  for (int64_t i = 0; i < rows; ++i, x += cols, y += cols) {
+    map_vectors(y, cols, past, [&](int64_t j, int64_t n) {
+      const f32x16 d = load_upto(x + j, n) - load_upto(mean + j, n);
+      return fma(d, load_upto(scale + j, n), load_upto(shift + j, n));
+    });
+  }
+  if (past) finish_streams();
 }
 
 // dscale, dshift, mean, rstd (cols), dy, x (rows, cols). rstd is the same in every row, so it
 // multiplies the sum.
 void normalize_sums(float* dscale, float* dshift, const float* dy, const float* x,
                     const float* mean, const float* rstd, int64_t rows, int64_t cols) {
-  int64_t j = 0;
-  for (; j + kColumnVectors * kLanes <= cols; j += kColumnVectors * kLanes) {
-    sums<kColumnVectors>(dscale, dshift, dy, x, mean, rstd, rows, cols, j, kLanes);
+  clear(dscale, cols);
+  clear(dshift, cols);
+  int64_t i = 0;
+  for (; i + kRowsAtOnce / 2 <= rows; i += kRowsAtOnce / 2) {
+    add_products<kRowsAtOnce / 2>(dscale, dshift, dy + i * cols, x + i * cols, mean, cols);
   }
-  for_each_vector(cols - j, [&](int64_t i, int64_t n) {
-    sums<1>(dscale, dshift, dy, x, mean, rstd, rows, cols, j + i, n);
+  for (; i < rows; ++i) add_products<1>(dscale, dshift, dy + i * cols, x + i * cols, mean, cols);
+  for_each_vector(cols, [&](int64_t j, int64_t n) {
+    store_upto(dscale + j, load_upto(dscale + j, n) * load_upto(rstd + j, n), n);
   });
 }
 
@@ -103,11 +93,15 @@ void normalize_sums(float* dscale, float* dshift, const float* dy, const float* 
 void normalize_backward(float* dx, const float* dy, const float* x, const float* mean,
                         const float* a, const float* b, const float* c, int64_t rows,
                         int64_t cols) {
-  for_each_row_vector(rows, cols, [&](int64_t row, int64_t j, int64_t n) {
-    const f32x16 d = load_upto(x + row + j, n) - load_upto(mean + j, n);
-    const f32x16 rest = fma(load_upto(b + j, n), d, load_upto(c + j, n));
-    store_upto(dx + row + j, fma(load_upto(a + j, n), load_upto(dy + row + j, n), rest), n);
-  });
+  const bool past = streamed(rows * cols, dx, dy) && dx != x;
+  for (int64_t i = 0; i < rows; ++i, x += cols, dy += cols, dx += cols) {
+    map_vectors(dx, cols, past, [&](int64_t j, int64_t n) {
+      const f32x16 d = load_upto(x + j, n) - load_upto(mean + j, n);
+      const f32x16 rest = fma(load_upto(b + j, n), d, load_upto(c + j, n));
+      return fma(load_upto(a + j, n), load_upto(dy + j, n), rest);
+    });
+  }
+  if (past) finish_streams();
 }
 
 }  // namespace lamina::LAMINA_ISA

@@ -37,10 +37,10 @@ void adam_step(float* w, float* m, float* v, const float* dw, int64_t n, const A
     f32x16 square = load_upto(v + i, lanes);
     mean = fma(fresh_m, g - mean, mean);
     square = fnma(fresh_v, fnma(g, g, square), square);
-    const f32x16 inverse = reciprocal(square_root(square) + epsilon);
+    const f32x16 update = rate * mean / (square_root(square) + epsilon);
     store_upto(m + i, mean, lanes);
     store_upto(v + i, square, lanes);
-    store_upto(w + i, fnma(rate * mean, inverse, load_upto(w + i, lanes)), lanes);
+    store_upto(w + i, load_upto(w + i, lanes) - update, lanes);
   });
 }
 

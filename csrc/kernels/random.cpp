@@ -19,19 +19,32 @@ LAMINA_INLINE i32x16 splat_word(uint64_t x) {
   return splat(static_cast<int32_t>(static_cast<uint32_t>(x)));
 }
 
-// Ten rounds; the key grows by the golden ratio and by sqrt(3) - 1 between two of them.
-LAMINA_INLINE Blocks philox(Blocks c, i32x16 key_0, i32x16 key_1) {
+// Ten rounds; the key grows by the golden ratio and by sqrt(3) - 1 between two of them. Only the
+// even lanes count: a product's low half stays where it is and its high half is one shift away, so
+// a round of eight blocks is two products, two shifts and the exclusive ors.
+LAMINA_INLINE Blocks rounds(Blocks c, i32x16 key_0, i32x16 key_1) {
   const i32x16 multiplier_0 = splat_word(0xD2511F53u), multiplier_1 = splat_word(0xCD9E8D57u);
   const i32x16 weyl_0 = splat_word(0x9E3779B9u), weyl_1 = splat_word(0xBB67AE85u);
   LAMINA_UNROLL
   for (int round = 0; round < 10; ++round) {
-    const i32x16 high_0 = mul_high(c.word[0], multiplier_0);
-    const i32x16 high_1 = mul_high(c.word[2], multiplier_1);
-    c = {{high_1 ^ c.word[1] ^ key_0, mul_low(c.word[2], multiplier_1), high_0 ^ c.word[3] ^ key_1,
-          mul_low(c.word[0], multiplier_0)}};
+    const i32x16 product_0 = mul_even(c.word[0], multiplier_0);
+    const i32x16 product_1 = mul_even(c.word[2], multiplier_1);
+    const i32x16 high_0 = odd_to_even(product_0), high_1 = odd_to_even(product_1);
+    c = {{high_1 ^ c.word[1] ^ key_0, product_1, high_0 ^ c.word[3] ^ key_1, product_0}};
     key_0 = key_0 + weyl_0;
     key_1 = key_1 + weyl_1;
   }
+  return c;
+}
+
+LAMINA_INLINE Blocks philox(Blocks c, i32x16 key_0, i32x16 key_1) {
+  Blocks odd;
+  LAMINA_UNROLL
+  for (int w = 0; w < 4; ++w) odd.word[w] = odd_to_even(c.word[w]);
+  c = rounds(c, key_0, key_1);
+  odd = rounds(odd, odd_to_even(key_0), odd_to_even(key_1));
+  LAMINA_UNROLL
+  for (int w = 0; w < 4; ++w) c.word[w] = interleave(c.word[w], odd.word[w]);
   return c;
 }
 

@@ -27,10 +27,18 @@ inline Pieces pieces_of(int64_t total, int64_t least, int64_t most) {
 // About ten microseconds of a cheap elementwise kernel; a multiple of the 64 elements that a block
 // of random numbers spans.
 constexpr int64_t kElementTile = 16384;
+// Arrays from 16 MB on, which with their input fill a cache of 32 MB, are cut so that kernels write
+// past it.
+constexpr int64_t kStreamedArray = int64_t{1} << 22;
 
-inline Pieces element_tiles(int64_t n) { return {n, kElementTile}; }
+inline Pieces element_tiles(int64_t n) {
+  return {n, n < kStreamedArray ? kElementTile : kStreamedRun};
+}
 inline Pieces row_tiles(int64_t rows, int64_t cols) {
-  return {rows, std::max<int64_t>(1, kElementTile / std::max<int64_t>(1, cols))};
+  cols = std::max<int64_t>(1, cols);
+  // Rounded up: fewer values than a streamed run would not be streamed.
+  if (rows >= kStreamedArray / cols) return {rows, (kStreamedRun + cols - 1) / cols};
+  return {rows, std::max<int64_t>(1, kElementTile / cols)};
 }
 
 // Sums over rows: 256 of them bound the error of one chain of additions, as in a product.
