@@ -63,14 +63,12 @@ void column_squares(float* out, const float* x, const float* mean, int64_t rows,
 // y, x (rows, cols), mean, scale, shift (cols)
 void normalize(float* y, const float* x, const float* mean, const float* scale, const float* shift,
                int64_t rows, int64_t cols) {
-  const bool past = streamed(rows * cols, y, x);
   for (int64_t i = 0; i < rows; ++i, x += cols, y += cols) {
-    map_vectors(y, cols, past, [&](int64_t j, int64_t n) {
+    for_each_vector(cols, [&](int64_t j, int64_t n) {
       const f32x16 d = load_upto(x + j, n) - load_upto(mean + j, n);
-      return fma(d, load_upto(scale + j, n), load_upto(shift + j, n));
+      store_upto(y + j, fma(d, load_upto(scale + j, n), load_upto(shift + j, n)), n);
     });
   }
-  if (past) finish_streams();
 }
 
 // dscale, dshift, mean, rstd (cols), dy, x (rows, cols). rstd is the same in every row, so it
@@ -93,15 +91,13 @@ void normalize_sums(float* dscale, float* dshift, const float* dy, const float* 
 void normalize_backward(float* dx, const float* dy, const float* x, const float* mean,
                         const float* a, const float* b, const float* c, int64_t rows,
                         int64_t cols) {
-  const bool past = streamed(rows * cols, dx, dy) && dx != x;
   for (int64_t i = 0; i < rows; ++i, x += cols, dy += cols, dx += cols) {
-    map_vectors(dx, cols, past, [&](int64_t j, int64_t n) {
+    for_each_vector(cols, [&](int64_t j, int64_t n) {
       const f32x16 d = load_upto(x + j, n) - load_upto(mean + j, n);
       const f32x16 rest = fma(load_upto(b + j, n), d, load_upto(c + j, n));
-      return fma(load_upto(a + j, n), load_upto(dy + j, n), rest);
+      store_upto(dx + j, fma(load_upto(a + j, n), load_upto(dy + j, n), rest), n);
     });
   }
-  if (past) finish_streams();
 }
 
 }  // namespace lamina::LAMINA_ISA

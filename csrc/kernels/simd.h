@@ -37,7 +37,8 @@
 //                                                           from[j * from_row + i], 16 x 16
 //
 // The tile of the GEMM micro-kernel is a constant of the instruction set too: tile_rows x
-// tile_vectors accumulators, with the register budget beside it.
+// tile_vectors accumulators, with the register budget beside it. So are random_groups, the groups
+// of 64 random numbers made side by side: as many as the registers hold.
 #pragma once
 
 #include <cstdint>
@@ -89,8 +90,9 @@ LAMINA_INLINE void store_upto(float* p, f32x16 v, int64_t n) {
   }
 }
 
-// Memory that will be read soon.
+// Memory that will be read soon, into the first cache, or into the second.
 LAMINA_INLINE void prefetch(const void* p) { __builtin_prefetch(p); }
+LAMINA_INLINE void prefetch_second(const void* p) { __builtin_prefetch(p, 0, 2); }
 
 // Whether a kernel writes n values past the caches: kernels.h says when. What is written over an
 // input is in the cache already.

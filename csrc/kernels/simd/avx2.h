@@ -11,6 +11,7 @@ namespace {
 // 16 registers: 6 x 1 accumulators of two registers each, 2 of B, 1 broadcast of A, 1 spare.
 constexpr int tile_rows = 6;
 constexpr int tile_vectors = 1;
+constexpr int random_groups = 1;
 
 struct f32x16 {
   __m256 lo, hi;

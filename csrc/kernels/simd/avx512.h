@@ -16,6 +16,7 @@ namespace {
 // 32 registers: 6 x 4 accumulators, 4 of B, 1 broadcast of A, 3 spare.
 constexpr int tile_rows = 6;
 constexpr int tile_vectors = 4;
+constexpr int random_groups = 2;  // of random numbers at a time: 16 registers of state
 
 struct f32x16 {
   __m512 v;

@@ -11,6 +11,7 @@ namespace {
 // 32 registers: 6 x 1 accumulators of four registers each, 4 of B, 1 broadcast of A, 3 spare.
 constexpr int tile_rows = 6;
 constexpr int tile_vectors = 1;
+constexpr int random_groups = 1;
 
 struct f32x16 {
   float32x4_t q[4];
