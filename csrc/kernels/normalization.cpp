@@ -7,8 +7,59 @@
 namespace lamina::LAMINA_ISA {
 namespace {
 
-// Rows that are added to the sums at a time, as in reduce.cpp.
+// Four vectors of columns at a time: the sums of one alone would wait for each other.
+constexpr int kColumnVectors = 4;
+
+template <int vectors>
+LAMINA_INLINE void squares(float* out, const float* x, const float* mean, int64_t rows,
+                           int64_t cols, int64_t j, int64_t n) {
+  f32x16 total[vectors], center[vectors];
+  LAMINA_UNROLL
+  for (int v = 0; v < vectors; ++v) {
+    total[v] = zero();
+    center[v] = load_upto(mean + j + v * kLanes, n);
+  }
+  for (int64_t i = 0; i < rows; ++i) {
+    LAMINA_UNROLL
+    for (int v = 0; v < vectors; ++v) {
+      const f32x16 d = load_upto(x + i * cols + j + v * kLanes, n) - center[v];
+      total[v] = fma(d, d, total[v]);
+    }
+  }
+  LAMINA_UNROLL
+  for (int v = 0; v < vectors; ++v) store_upto(out + j + v * kLanes, total[v], n);
+}
+
+template <int vectors>
+LAMINA_INLINE void sums(float* dscale, float* dshift, const float* dy, const float* x,
+                        const float* mean, const float* rstd, int64_t rows, int64_t cols, int64_t j,
+                        int64_t n) {
+  f32x16 along[vectors], total[vectors], center[vectors];
+  LAMINA_UNROLL
+  for (int v = 0; v < vectors; ++v) {
+    along[v] = total[v] = zero();
+    center[v] = load_upto(mean + j + v * kLanes, n);
+  }
+  for (int64_t i = 0; i < rows; ++i) {
+    LAMINA_UNROLL
+    for (int v = 0; v < vectors; ++v) {
+      const int64_t at = i * cols + j + v * kLanes;
+      const f32x16 d = load_upto(dy + at, n);
+      total[v] = total[v] + d;
+      along[v] = fma(d, load_upto(x + at, n) - center[v], along[v]);
+    }
+  }
+  LAMINA_UNROLL
+  for (int v = 0; v < vectors; ++v) {
+    const int64_t at = j + v * kLanes;
+    store_upto(dshift + at, total[v], n);
+    store_upto(dscale + at, along[v] * load_upto(rstd + at, n), n);
+  }
+}
+
+// Wider matrices go by rows, as in reduce.cpp.
 constexpr int64_t kRowsAtOnce = 8;
+constexpr int64_t kNarrow = 128;  // columns
 
 template <int64_t count>
 LAMINA_INLINE void add_squares(float* out, const float* x, const float* mean, int64_t cols) {
@@ -17,7 +68,7 @@ LAMINA_INLINE void add_squares(float* out, const float* x, const float* mean, in
     f32x16 total = load_upto(out + j, n);
     LAMINA_UNROLL
     for (int64_t i = 0; i < count; ++i) {
-      prefetch(x + (i + count) * cols + j);
+      prefetch_second(x + 2 * count * cols + j * count + i * kLanes);
       const f32x16 d = load_upto(x + i * cols + j, n) - center;
       total = fma(d, d, total);
     }
@@ -33,8 +84,9 @@ LAMINA_INLINE void add_products(float* along, float* plain, const float* dy, con
     f32x16 product = load_upto(along + j, n), total = load_upto(plain + j, n);
     LAMINA_UNROLL
     for (int64_t i = 0; i < count; ++i) {
-      prefetch(dy + (i + count) * cols + j);
-      prefetch(x + (i + count) * cols + j);
+      const int64_t later = 2 * count * cols + j * count + i * kLanes;
+      prefetch_second(dy + later);
+      prefetch_second(x + later);
       const f32x16 d = load_upto(dy + i * cols + j, n);
       total = total + d;
       product = fma(d, load_upto(x + i * cols + j, n) - center, product);
@@ -52,6 +104,15 @@ LAMINA_INLINE void clear(float* out, int64_t n) {
 
 // out, mean (cols), x (rows, cols)
 void column_squares(float* out, const float* x, const float* mean, int64_t rows, int64_t cols) {
+  if (cols <= kNarrow) {
+    int64_t j = 0;
+    for (; j + kColumnVectors * kLanes <= cols; j += kColumnVectors * kLanes) {
+      squares<kColumnVectors>(out, x, mean, rows, cols, j, kLanes);
+    }
+    for_each_vector(cols - j,
+                    [&](int64_t i, int64_t n) { squares<1>(out, x, mean, rows, cols, j + i, n); });
+    return;
+  }
   clear(out, cols);
   int64_t i = 0;
   for (; i + kRowsAtOnce <= rows; i += kRowsAtOnce) {
@@ -75,6 +136,16 @@ void normalize(float* y, const float* x, const float* mean, const float* scale, 
 // multiplies the sum.
 void normalize_sums(float* dscale, float* dshift, const float* dy, const float* x,
                     const float* mean, const float* rstd, int64_t rows, int64_t cols) {
+  if (cols <= kNarrow) {
+    int64_t j = 0;
+    for (; j + kColumnVectors * kLanes <= cols; j += kColumnVectors * kLanes) {
+      sums<kColumnVectors>(dscale, dshift, dy, x, mean, rstd, rows, cols, j, kLanes);
+    }
+    for_each_vector(cols - j, [&](int64_t i, int64_t n) {
+      sums<1>(dscale, dshift, dy, x, mean, rstd, rows, cols, j + i, n);
+    });
+    return;
+  }
   clear(dscale, cols);
   clear(dshift, cols);
   int64_t i = 0;
