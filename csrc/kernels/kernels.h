@@ -111,7 +111,7 @@ struct Kernels {
   void (*log_softmax_backward)(float* dx, const float* dy, const float* y, int64_t rows,
                                int64_t cols);
 
-  // --- loss.cpp -------------------------------------------------------------------------------
+  // --- softmax_cross_entropy.cpp, loss.cpp ------------------------------------------------------
   // loss[i] (one value a row) is weights[i] times the row's loss; the gradient (optional, in place
   // over the first input) is that of scale * sum(loss). weights has one value a row.
   void (*softmax_cross_entropy_sparse)(float* loss, float* dlogits, const float* logits,

@@ -15,6 +15,11 @@ constexpr float kLargest = 0x1.fffffep127f;  // the largest finite float32
 // the first cache.
 constexpr int64_t kKeptFloats = 2048;
 
+// A loss's factor of a row; all ones where there are no weights.
+LAMINA_INLINE float weight_of(const float* weights, int64_t row) {
+  return weights != nullptr ? weights[row] : 1.0f;
+}
+
 // Where the next row of x begins, to be asked for while this one is computed with: a kernel that
 // goes through a row several times would otherwise leave the memory idle in between (a quarter of
 // the time of a softmax of 1000 columns). A row of more than 32 KB is long enough for the hardware.
