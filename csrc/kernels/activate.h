@@ -40,7 +40,7 @@ struct LeakyRelu {
 // x > 0 ? x : alpha (e^x - 1), alpha >= 0. There dy/dx = alpha e^x = y + alpha.
 struct Elu {
   static LAMINA_INLINE f32x16 forward(f32x16 x, f32x16 alpha) {
-    return select(x > zero(), x, alpha * expm1(min(zero(), x)));
+    return select(x > zero(), x, alpha * expm1_nonpositive(min(zero(), x)));
   }
   static LAMINA_INLINE f32x16 backward(f32x16 dy, f32x16 y, f32x16 alpha) {
     return select(y > zero(), dy, dy * (y + alpha));
@@ -88,8 +88,8 @@ struct GeluTanh {
   // s + x s (1 - s) d(2u)/dx, with s (1 - s) = e^-|2u| / (1 + e^-|2u|)^2 free of cancellation.
   static LAMINA_INLINE f32x16 backward(f32x16 dy, f32x16 x, f32x16) {
     const f32x16 inner = clamped(x), one = splat(1.0f);
-    const f32x16 e = exp(zero() - abs(twice_u(inner)));
-    const f32x16 near = divide_by_sum(one, one, e), far = e * near;
+    const f32x16 e = exp_nonpositive(minus_abs(twice_u(inner)));
+    const f32x16 near = one / (one + e), far = e * near;
     const f32x16 slope = fma(inner * inner, splat(quadratic), splat(linear));
     return dy * fma(x * (far * near), slope, select(x < zero(), far, near));
   }
@@ -98,7 +98,7 @@ struct GeluTanh {
 // log(1 + e^x) = max(x, 0) + log1p(e^-|x|), dy/dx = 1 - e^-y.
 struct Softplus {
   static LAMINA_INLINE f32x16 forward(f32x16 x, f32x16) {
-    return max(zero(), x) + log1p(exp(zero() - abs(x)));
+    return softplus_from(x, exp_nonpositive(minus_abs(x)));
   }
   static LAMINA_INLINE f32x16 backward(f32x16 dy, f32x16 y, f32x16) {
     return zero() - dy * expm1(zero() - y);

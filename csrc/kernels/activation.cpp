@@ -10,19 +10,21 @@ namespace {
 template <class A>
 LAMINA_INLINE void forward(float* y, const float* x, int64_t n, float alpha) {
   const f32x16 a = splat(alpha);
-  for_each_vector(n, [&](int64_t i, int64_t lanes) {
-    store_upto(y + i, A::forward(load_upto(x + i, lanes), a), lanes);
-  });
+  const bool past = streamed(n, y, x);
+  map_vectors(y, n, past,
+              [&](int64_t i, int64_t lanes) { return A::forward(load_upto(x + i, lanes), a); });
+  if (past) finish_streams();
 }
 
 template <class A>
 LAMINA_INLINE void backward(float* dx, const float* dy, const float* saved, int64_t n,
                             float alpha) {
   const f32x16 a = splat(alpha);
-  for_each_vector(n, [&](int64_t i, int64_t lanes) {
-    const f32x16 d = A::backward(load_upto(dy + i, lanes), load_upto(saved + i, lanes), a);
-    store_upto(dx + i, d, lanes);
+  const bool past = streamed(n, dx, dy) && dx != saved;
+  map_vectors(dx, n, past, [&](int64_t i, int64_t lanes) {
+    return A::backward(load_upto(dy + i, lanes), load_upto(saved + i, lanes), a);
   });
+  if (past) finish_streams();
 }
 
 }  // namespace

@@ -49,7 +49,7 @@ void softmax_backward(float* dx, const float* dy, const float* y, int64_t rows, 
 void log_softmax_forward(float* y, const float* x, int64_t rows, int64_t cols);
 void log_softmax_backward(float* dx, const float* dy, const float* y, int64_t rows, int64_t cols);
 
-// loss.cpp
+// softmax_cross_entropy.cpp, loss.cpp
 void softmax_cross_entropy_sparse(float* loss, float* dlogits, const float* logits,
                                   const int32_t* labels, const float* weights, int64_t rows,
                                   int64_t cols, float scale);

@@ -1,6 +1,7 @@
 // Rows picked by index: batches out of the caller's array, converted to float32 on the way, and
 // the rows of an embedding's table with their gradient. Nothing is read past the end of a row.
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/declarations.h"
 #include "kernels/simd.h"
@@ -12,6 +13,16 @@ namespace {
 LAMINA_INLINE f32x16 load_converted(const uint8_t* p) { return load_u8(p); }
 LAMINA_INLINE f32x16 load_converted(const double* p) { return load_f64(p); }
 LAMINA_INLINE f32x16 load_converted(const float* p) { return load(p); }
+
+// Asks for a row that is about to be read: rows lie anywhere, so nobody else fetches them. All its
+// lines at once and into the second cache, which has more of them under way than the first: 60000
+// shuffled rows of 784 float32 take 16 ms instead of 26, and line by line beside the copy 21. The
+// processor follows a longer row by itself.
+LAMINA_INLINE void fetch_row(const void* row, int64_t bytes) {
+  constexpr int64_t line = 64, most = 16384;
+  const char* p = static_cast<const char*>(row);
+  for (int64_t at = 0; at < (bytes < most ? bytes : most); at += line) prefetch_second(p + at);
+}
 
 // A row that is no multiple of 16 ends in a vector that overlaps the one before; only a row
 // shorter than a vector needs a copy.
@@ -32,9 +43,24 @@ template <class T>
 void gather_vectors(float* y, const char* source, const int64_t* index, int64_t rows, int64_t cols,
                     int64_t row_bytes, float scale) {
   const f32x16 s = splat(scale);
+  const auto row = [=](int64_t i) {
+    return reinterpret_cast<const T*>(source + index[i] * row_bytes);
+  };
+  // Only where a row is long enough for that to pay.
+  const bool past = std::is_same_v<T, float> && rows * cols >= kStreamedRun && cols >= 4 * kLanes;
   for (int64_t i = 0; i < rows; ++i, y += cols) {
-    convert_row(y, reinterpret_cast<const T*>(source + index[i] * row_bytes), cols, s);
+    if (i + 1 < rows) fetch_row(row(i + 1), cols * static_cast<int64_t>(sizeof(T)));
+    if constexpr (std::is_same_v<T, float>) {
+      if (past) {
+        map_vectors(y, cols, true, [from = row(i), s](int64_t j, int64_t n) {
+          return load_upto(from + j, n) * s;
+        });
+        continue;
+      }
+    }
+    convert_row(y, row(i), cols, s);
   }
+  if (past) finish_streams();
 }
 
 // float16 bits, exactly: a normal number's exponent is moved, a denormal is an integer times
@@ -114,8 +140,13 @@ void gather_rows(float* y, const void* source, DType dtype, const int64_t* index
 
 void embedding_forward(float* y, const float* table, const int32_t* index, int64_t rows,
                        int64_t vocabulary, int64_t dim) {
+  const auto known_at = [=](int64_t i) { return index[i] >= 0 && index[i] < vocabulary; };
+  constexpr int64_t ahead = 4;  // rows are short
   for (int64_t i = 0; i < rows; ++i, y += dim) {
-    const bool known = index[i] >= 0 && index[i] < vocabulary;
+    const bool known = known_at(i);
+    if (i + ahead < rows && known_at(i + ahead)) {
+      fetch_row(table + index[i + ahead] * dim, dim * static_cast<int64_t>(sizeof(float)));
+    }
     const float* row = table + (known ? index[i] : 0) * dim;
     for_each_vector(dim, [&](int64_t j, int64_t n) {
       store_upto(y + j, known ? load_upto(row + j, n) : splat(__builtin_nanf("")), n);

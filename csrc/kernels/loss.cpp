@@ -1,8 +1,7 @@
 // Losses, one value a row, and their gradients. A row is read whole before its gradient is
 // written, so that the gradient may take the place of the first input.
 //
-// From logits a loss is finite for any finite logits: where the difference of two logits leaves
-// the range of float32, it stays a little inside, with room for the roundings that follow.
+// The cross-entropy of a softmax is in softmax_cross_entropy.cpp.
 #include "kernels/declarations.h"
 #include "kernels/lanes.h"
 #include "kernels/math.h"
@@ -11,79 +10,10 @@
 namespace lamina::LAMINA_ISA {
 namespace {
 
-LAMINA_INLINE float weight_of(const float* weights, int64_t row) {
-  return weights != nullptr ? weights[row] : 1.0f;
-}
-
-// x - most, finite where x is finite.
-LAMINA_INLINE f32x16 shift_logits(f32x16 x, f32x16 most) {
-  const f32x16 shifted = x - most;
-  return select(x >= splat(-kLargest), max(splat(-3.4e38f), shifted), shifted);
-}
-
 // 1 in the lane of element `label`, 0 elsewhere, for the vector that begins at element j.
 LAMINA_INLINE f32x16 onehot(int64_t j, int32_t label) {
   const i32x16 element = lane_numbers() + splat(static_cast<int32_t>(j));
   return select(equal(element, splat(label)), splat(1.0f), zero());
-}
-
-// Where the rows of targets come from: an array, or labels whose vectors are made as needed.
-struct OnehotTargets {
-  const float* targets;
-  int64_t cols;
-  LAMINA_INLINE f32x16 load_at(int64_t row, int64_t j, int64_t n) const {
-    return load_upto(targets + row * cols + j, n);
-  }
-};
-struct SparseTargets {
-  const int32_t* labels;
-  LAMINA_INLINE f32x16 load_at(int64_t row, int64_t j, int64_t) const {
-    return onehot(j, labels[row]);
-  }
-};
-
-// loss = sum_j t_j (log(sum_k exp(x_k - m)) - (x_j - m)), dx = (softmax(x) sum_j t_j - t) * g.
-// The exponentials of a row of one vector stay in a register, those of a longer one in dlogits.
-template <class Targets>
-LAMINA_INLINE void softmax_cross_entropy(float* loss, float* dlogits, const float* logits,
-                                         Targets targets, const float* weights, int64_t rows,
-                                         int64_t cols, float scale) {
-  const bool single = cols <= kLanes;
-  for (int64_t i = 0; i < rows; ++i) {
-    const float* x = logits + i * cols;
-    float* dx = dlogits != nullptr ? dlogits + i * cols : nullptr;
-    const float weight = weight_of(weights, i);
-
-    f32x16 most = splat(-kInfinity);
-    for_each_vector(cols,
-                    [&](int64_t j, int64_t n) { most = max(most, load_or(x + j, n, -kInfinity)); });
-    most = splat(largest(most));
-
-    // A target of 0 counts for nothing, even where the logit is -inf.
-    f32x16 total = zero(), weighted = zero(), target_total = zero(), kept = zero();
-    for_each_vector(cols, [&](int64_t j, int64_t n) {
-      const f32x16 v = load_or(x + j, n, -kInfinity);
-      const f32x16 t = targets.load_at(i, j, n);
-      const f32x16 shifted = shift_logits(v, most);
-      const f32x16 e = exp(shifted);
-      total = total + e;
-      target_total = target_total + t;
-      weighted = weighted + select(t == zero(), zero(), t * shifted);
-      kept = e;
-      if (dx != nullptr && !single) store_upto(dx + j, e, n);
-    });
-    const float exponentials = sum(total), mass = sum(target_total);
-    const f32x16 row_loss = log(splat(exponentials)) * splat(mass) - splat(sum(weighted));
-    store(loss + i, row_loss * splat(weight), 1);
-    if (dx == nullptr) continue;
-
-    const f32x16 probability = splat(mass / exponentials), g = splat(weight * scale);
-    for_each_vector(cols, [&](int64_t j, int64_t n) {
-      const f32x16 t = targets.load_at(i, j, n);
-      const f32x16 e = single ? kept : load_upto(dx + j, n);
-      store_upto(dx + j, (e * probability - t) * g, n);
-    });
-  }
 }
 
 // A row's loss is the mean over its elements. F gives the loss of a vector of elements and its
@@ -126,27 +56,14 @@ LAMINA_INLINE float row_sum(const float* x, int64_t cols) {
 
 }  // namespace
 
-void softmax_cross_entropy_sparse(float* loss, float* dlogits, const float* logits,
-                                  const int32_t* labels, const float* weights, int64_t rows,
-                                  int64_t cols, float scale) {
-  softmax_cross_entropy(loss, dlogits, logits, SparseTargets{labels}, weights, rows, cols, scale);
-}
-
-void softmax_cross_entropy_onehot(float* loss, float* dlogits, const float* logits,
-                                  const float* targets, const float* weights, int64_t rows,
-                                  int64_t cols, float scale) {
-  softmax_cross_entropy(loss, dlogits, logits, OnehotTargets{targets, cols}, weights, rows, cols,
-                        scale);
-}
-
-// max(x, 0) - x t + log1p(e^-|x|), derivative sigmoid(x) - t
+// max(x, 0) - x t + log(1 + e^-|x|), derivative sigmoid(x) - t
 void sigmoid_cross_entropy(float* loss, float* dlogits, const float* logits, const float* targets,
                            const float* weights, int64_t rows, int64_t cols, float scale) {
   mean_over_row(loss, dlogits, logits, targets, weights, rows, cols, scale,
                 [](f32x16 x, f32x16 t, f32x16& slope) {
-                  const f32x16 e = exp(zero() - abs(x));
+                  const f32x16 e = exp_nonpositive(minus_abs(x));
                   slope = sigmoid_from(x, e) - t;
-                  return fnma(x, t, max(zero(), x)) + log1p(e);
+                  return fnma(x, t, max(zero(), x)) + log1p_to_one(e);
                 });
 }
 
@@ -192,7 +109,7 @@ void cross_entropy_onehot(float* loss, float* dprobabilities, const float* proba
     for_each_vector(cols, [&](int64_t j, int64_t n) {
       const f32x16 q = load_upto(p + j, n) * normalize_by;
       const f32x16 target = load_upto(t + j, n);
-      const f32x16 term = or_fill(target * log(clip(q)), n, 0.0f);
+      const f32x16 term = or_fill(target * log_normal(clip(q)), n, 0.0f);
       total = total - term;
       unclipped = unclipped + select(inside(q), target, zero());
     });
@@ -202,7 +119,7 @@ void cross_entropy_onehot(float* loss, float* dprobabilities, const float* proba
     const f32x16 all = splat(sum(unclipped)), g = splat(weight * scale * inverse);
     for_each_vector(cols, [&](int64_t j, int64_t n) {
       const f32x16 q = load_upto(p + j, n) * normalize_by;
-      const f32x16 pull = load_upto(t + j, n) * reciprocal(clip(q));
+      const f32x16 pull = load_upto(t + j, n) / clip(q);
       store_upto(dprobabilities + i * cols + j, (all - select(inside(q), pull, zero())) * g, n);
     });
   }
@@ -217,11 +134,11 @@ void cross_entropy_sparse(float* loss, float* dprobabilities, const float* proba
     const float weight = weight_of(weights, i);
     const float inverse = 1.0f / row_sum(p, cols);
     const f32x16 q = splat(p[labels[i]] * inverse);
-    store(loss + i, (zero() - log(clip(q))) * splat(weight), 1);
+    store(loss + i, (zero() - log_normal(clip(q))) * splat(weight), 1);
     if (dprobabilities == nullptr) continue;
 
     const f32x16 g = select(inside(q), splat(weight * scale * inverse), zero());
-    const f32x16 pull = reciprocal(clip(q));
+    const f32x16 pull = splat(1.0f) / clip(q);
     for_each_vector(cols, [&](int64_t j, int64_t n) {
       const f32x16 d = (splat(1.0f) - onehot(j, labels[i]) * pull) * g;
       store_upto(dprobabilities + i * cols + j, d, n);
@@ -237,8 +154,8 @@ void binary_cross_entropy(float* loss, float* dprobabilities, const float* proba
                 [](f32x16 p, f32x16 t, f32x16& slope) {
                   const f32x16 one = splat(1.0f);
                   const f32x16 q = clip(p), rest = one - q;
-                  slope = select(inside(p), (q - t) * reciprocal(q * rest), zero());
-                  return zero() - fma(t, log(q), (one - t) * log(rest));
+                  slope = select(inside(p), (q - t) / (q * rest), zero());
+                  return zero() - fma(t, log_normal(q), (one - t) * log_normal(rest));
                 });
 }
 

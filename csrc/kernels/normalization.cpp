@@ -7,14 +7,6 @@
 namespace lamina::LAMINA_ISA {
 namespace {
 
-// Applies body(row offset, column, lanes) to every vector of a matrix.
-template <class Body>
-LAMINA_INLINE void for_each_row_vector(int64_t rows, int64_t cols, Body&& body) {
-  for (int64_t i = 0; i < rows; ++i) {
-    for_each_vector(cols, [&](int64_t j, int64_t n) { body(i * cols, j, n); });
-  }
-}
-
 // Four vectors of columns at a time: the sums of one alone would wait for each other.
 constexpr int kColumnVectors = 4;
 
@@ -65,37 +57,104 @@ LAMINA_INLINE void sums(float* dscale, float* dshift, const float* dy, const flo
   }
 }
 
+// Wider matrices go by rows, as in reduce.cpp.
+constexpr int64_t kRowsAtOnce = 8;
+constexpr int64_t kNarrow = 128;  // columns
+
+template <int64_t count>
+LAMINA_INLINE void add_squares(float* out, const float* x, const float* mean, int64_t cols) {
+  for_each_vector(cols, [&](int64_t j, int64_t n) {
+    const f32x16 center = load_upto(mean + j, n);
+    f32x16 total = load_upto(out + j, n);
+    LAMINA_UNROLL
+    for (int64_t i = 0; i < count; ++i) {
+      prefetch_second(x + 2 * count * cols + j * count + i * kLanes);
+      const f32x16 d = load_upto(x + i * cols + j, n) - center;
+      total = fma(d, d, total);
+    }
+    store_upto(out + j, total, n);
+  });
+}
+
+template <int64_t count>
+LAMINA_INLINE void add_products(float* along, float* plain, const float* dy, const float* x,
+                                const float* mean, int64_t cols) {
+  for_each_vector(cols, [&](int64_t j, int64_t n) {
+    const f32x16 center = load_upto(mean + j, n);
+    f32x16 product = load_upto(along + j, n), total = load_upto(plain + j, n);
+    LAMINA_UNROLL
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t later = 2 * count * cols + j * count + i * kLanes;
+      prefetch_second(dy + later);
+      prefetch_second(x + later);
+      const f32x16 d = load_upto(dy + i * cols + j, n);
+      total = total + d;
+      product = fma(d, load_upto(x + i * cols + j, n) - center, product);
+    }
+    store_upto(along + j, product, n);
+    store_upto(plain + j, total, n);
+  });
+}
+
+LAMINA_INLINE void clear(float* out, int64_t n) {
+  for_each_vector(n, [&](int64_t j, int64_t lanes) { store_upto(out + j, zero(), lanes); });
+}
+
 }  // namespace
 
 // out, mean (cols), x (rows, cols)
 void column_squares(float* out, const float* x, const float* mean, int64_t rows, int64_t cols) {
-  int64_t j = 0;
-  for (; j + kColumnVectors * kLanes <= cols; j += kColumnVectors * kLanes) {
-    squares<kColumnVectors>(out, x, mean, rows, cols, j, kLanes);
+  if (cols <= kNarrow) {
+    int64_t j = 0;
+    for (; j + kColumnVectors * kLanes <= cols; j += kColumnVectors * kLanes) {
+      squares<kColumnVectors>(out, x, mean, rows, cols, j, kLanes);
+    }
+    for_each_vector(cols - j,
+                    [&](int64_t i, int64_t n) { squares<1>(out, x, mean, rows, cols, j + i, n); });
+    return;
   }
-  for_each_vector(cols - j,
-                  [&](int64_t i, int64_t n) { squares<1>(out, x, mean, rows, cols, j + i, n); });
+  clear(out, cols);
+  int64_t i = 0;
+  for (; i + kRowsAtOnce <= rows; i += kRowsAtOnce) {
+    add_squares<kRowsAtOnce>(out, x + i * cols, mean, cols);
+  }
+  for (; i < rows; ++i) add_squares<1>(out, x + i * cols, mean, cols);
 }
 
 // y, x (rows, cols), mean, scale, shift (cols)
 void normalize(float* y, const float* x, const float* mean, const float* scale, const float* shift,
                int64_t rows, int64_t cols) {
-  for_each_row_vector(rows, cols, [&](int64_t row, int64_t j, int64_t n) {
-    const f32x16 d = load_upto(x + row + j, n) - load_upto(mean + j, n);
-    store_upto(y + row + j, fma(d, load_upto(scale + j, n), load_upto(shift + j, n)), n);
-  });
+  for (int64_t i = 0; i < rows; ++i, x += cols, y += cols) {
+    for_each_vector(cols, [&](int64_t j, int64_t n) {
+      const f32x16 d = load_upto(x + j, n) - load_upto(mean + j, n);
+      store_upto(y + j, fma(d, load_upto(scale + j, n), load_upto(shift + j, n)), n);
+    });
+  }
 }
 
 // dscale, dshift, mean, rstd (cols), dy, x (rows, cols). rstd is the same in every row, so it
 // multiplies the sum.
 void normalize_sums(float* dscale, float* dshift, const float* dy, const float* x,
                     const float* mean, const float* rstd, int64_t rows, int64_t cols) {
-  int64_t j = 0;
-  for (; j + kColumnVectors * kLanes <= cols; j += kColumnVectors * kLanes) {
-    sums<kColumnVectors>(dscale, dshift, dy, x, mean, rstd, rows, cols, j, kLanes);
+  if (cols <= kNarrow) {
+    int64_t j = 0;
+    for (; j + kColumnVectors * kLanes <= cols; j += kColumnVectors * kLanes) {
+      sums<kColumnVectors>(dscale, dshift, dy, x, mean, rstd, rows, cols, j, kLanes);
+    }
+    for_each_vector(cols - j, [&](int64_t i, int64_t n) {
+      sums<1>(dscale, dshift, dy, x, mean, rstd, rows, cols, j + i, n);
+    });
+    return;
   }
-  for_each_vector(cols - j, [&](int64_t i, int64_t n) {
-    sums<1>(dscale, dshift, dy, x, mean, rstd, rows, cols, j + i, n);
+  clear(dscale, cols);
+  clear(dshift, cols);
+  int64_t i = 0;
+  for (; i + kRowsAtOnce / 2 <= rows; i += kRowsAtOnce / 2) {
+    add_products<kRowsAtOnce / 2>(dscale, dshift, dy + i * cols, x + i * cols, mean, cols);
+  }
+  for (; i < rows; ++i) add_products<1>(dscale, dshift, dy + i * cols, x + i * cols, mean, cols);
+  for_each_vector(cols, [&](int64_t j, int64_t n) {
+    store_upto(dscale + j, load_upto(dscale + j, n) * load_upto(rstd + j, n), n);
   });
 }
 
@@ -103,11 +162,13 @@ void normalize_sums(float* dscale, float* dshift, const float* dy, const float* 
 void normalize_backward(float* dx, const float* dy, const float* x, const float* mean,
                         const float* a, const float* b, const float* c, int64_t rows,
                         int64_t cols) {
-  for_each_row_vector(rows, cols, [&](int64_t row, int64_t j, int64_t n) {
-    const f32x16 d = load_upto(x + row + j, n) - load_upto(mean + j, n);
-    const f32x16 rest = fma(load_upto(b + j, n), d, load_upto(c + j, n));
-    store_upto(dx + row + j, fma(load_upto(a + j, n), load_upto(dy + row + j, n), rest), n);
-  });
+  for (int64_t i = 0; i < rows; ++i, x += cols, dy += cols, dx += cols) {
+    for_each_vector(cols, [&](int64_t j, int64_t n) {
+      const f32x16 d = load_upto(x + j, n) - load_upto(mean + j, n);
+      const f32x16 rest = fma(load_upto(b + j, n), d, load_upto(c + j, n));
+      store_upto(dx + j, fma(load_upto(a + j, n), load_upto(dy + j, n), rest), n);
+    });
+  }
 }
 
 }  // namespace lamina::LAMINA_ISA

@@ -25,8 +25,8 @@ void sgd_momentum_step(float* w, float* m, const float* dw, int64_t n, float rat
 }
 
 // Kingma and Ba, "Adam: a method for stochastic optimization" (ICLR 2015), with epsilon beside the
-// root of the uncorrected v as in Keras ("epsilon hat" of the paper). Root and quotient are Newton
-// steps: exact ones would take longer than reading and writing the seven streams.
+// root of the uncorrected v as in Keras ("epsilon hat" of the paper). The root is a Newton step: an
+// exact one would wait for the divider, which is taken by the quotient.
 // A v beyond 2^127 counts as that, and so all but stops its parameter.
 void adam_step(float* w, float* m, float* v, const float* dw, int64_t n, const AdamStep& step) {
   const f32x16 rate = splat(step.rate), epsilon = splat(step.epsilon);
@@ -37,10 +37,10 @@ void adam_step(float* w, float* m, float* v, const float* dw, int64_t n, const A
     f32x16 square = load_upto(v + i, lanes);
     mean = fma(fresh_m, g - mean, mean);
     square = fnma(fresh_v, fnma(g, g, square), square);
-    const f32x16 inverse = reciprocal(square_root(square) + epsilon);
+    const f32x16 update = rate * mean / (square_root(square) + epsilon);
     store_upto(m + i, mean, lanes);
     store_upto(v + i, square, lanes);
-    store_upto(w + i, fnma(rate * mean, inverse, load_upto(w + i, lanes)), lanes);
+    store_upto(w + i, load_upto(w + i, lanes) - update, lanes);
   });
 }
 

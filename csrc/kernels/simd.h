@@ -15,10 +15,18 @@
 //           a < b, a <= b, a > b, a >= b, a == b, is_nan(a) -> mask16
 //           round(a)                                        to the nearest integer, ties to even
 //           abs(a), copysign(magnitude, sign)
+//           ldexp(a, n) = a 2^n, rounded once               n integral, |n| <= 250; 1/2 <= |a| <= 2
+//           stream(p, v)                                    a store past the caches where there is
+//                                                           one; p on a multiple of 64 bytes
+//           finish_streams()                                before anyone else may read them
 //   mask16  a & b, a | b, !a, select(m, a, b) = m ? a : b (f32x16 and i32x16), any(m)
 //   i32x16  load/store as above, splat; a + b, a - b, a & b, a | b, a ^ b, shift_left<n>(a),
 //           shift_right<n>(a) (logical), shift_right_signed<n>(a)
-//           mul_low(a, b), mul_high(a, b)                   unsigned 32 x 32 -> 64 bit halves
+//           mul_even(a, b)                                  unsigned products of the even lanes,
+//           low
+//                                                           half in the even lane, high in the odd
+//           odd_to_even(a)                                  lane 2i = a's 2i + 1, odd lanes 0
+//           interleave(a, b)                                lane 2i = a's, 2i + 1 = b's lane 2i
 //           less_unsigned(a, b), equal(a, b) -> mask16
 //           bits(f32x16), as_float(i32x16)                  reinterpretation
 //           to_int(f32x16)                                  nearest even; |x| < 2^31 is required
@@ -29,7 +37,8 @@
 //                                                           from[j * from_row + i], 16 x 16
 //
 // The tile of the GEMM micro-kernel is a constant of the instruction set too: tile_rows x
-// tile_vectors accumulators, with the register budget beside it.
+// tile_vectors accumulators, with the register budget beside it. So are random_groups, the groups
+// of 64 random numbers made side by side: as many as the registers hold.
 #pragma once
 
 #include <cstdint>
@@ -54,6 +63,8 @@
 #include "simd/portable.h"
 #endif
 
+#include "kernels/kernels.h"
+
 namespace lamina::LAMINA_ISA {
 namespace {
 
@@ -77,6 +88,31 @@ LAMINA_INLINE void store_upto(float* p, f32x16 v, int64_t n) {
   } else {
     store(p, v, n);
   }
+}
+
+// Memory that will be read soon, into the first cache, or into the second.
+LAMINA_INLINE void prefetch(const void* p) { __builtin_prefetch(p); }
+LAMINA_INLINE void prefetch_second(const void* p) { __builtin_prefetch(p, 0, 2); }
+
+// Whether a kernel writes n values past the caches: kernels.h says when. What is written over an
+// input is in the cache already.
+LAMINA_INLINE bool streamed(int64_t n, const float* y, const float* x) {
+  return n >= kStreamedRun && y != x;
+}
+
+// y[i .. i + n) = body(i, n) over [0, count). Streamed, the vectors lie on cache lines.
+template <class Body>
+LAMINA_INLINE void map_vectors(float* y, int64_t count, bool streamed, Body&& body) {
+  const auto plain = [&](int64_t i, int64_t n) { store_upto(y + i, body(i, n), n); };
+  if (!streamed) {
+    for_each_vector(count, plain);
+    return;
+  }
+  const int64_t off = static_cast<int64_t>(reinterpret_cast<uintptr_t>(y) / sizeof(float) % kLanes);
+  int64_t i = off == 0 ? 0 : kLanes - off < count ? kLanes - off : count;
+  if (i > 0) plain(0, i);
+  for (; i + kLanes <= count; i += kLanes) stream(y + i, body(i, kLanes));
+  if (i < count) plain(i, count - i);
 }
 
 }  // namespace

@@ -27,13 +27,21 @@ inline Pieces pieces_of(int64_t total, int64_t least, int64_t most) {
 // About ten microseconds of a cheap elementwise kernel; a multiple of the 64 elements that a block
 // of random numbers spans.
 constexpr int64_t kElementTile = 16384;
+// Arrays from 16 MB on, which with their input fill a cache of 32 MB, are cut so that kernels write
+// past it.
+constexpr int64_t kStreamedArray = int64_t{1} << 22;
 
 // A step of a program is shared by threads that are awake, so its tiles may be a few times shorter.
 constexpr int64_t kStepTile = 4096;
 
-inline Pieces element_tiles(int64_t n, int64_t tile = kElementTile) { return {n, tile}; }
+inline Pieces element_tiles(int64_t n, int64_t tile = kElementTile) {
+  return {n, n < kStreamedArray ? tile : kStreamedRun};
+}
 inline Pieces row_tiles(int64_t rows, int64_t cols, int64_t tile = kElementTile) {
-  return {rows, std::max<int64_t>(1, tile / std::max<int64_t>(1, cols))};
+  cols = std::max<int64_t>(1, cols);
+  // Rounded up: fewer values than a streamed run would not be streamed.
+  if (rows >= kStreamedArray / cols) return {rows, (kStreamedRun + cols - 1) / cols};
+  return {rows, std::max<int64_t>(1, tile / cols)};
 }
 
 // Sums over rows: 256 of them bound the error of one chain of additions, as in a product.

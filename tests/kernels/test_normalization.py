@@ -12,7 +12,8 @@ from close import UNIT, assert_bits, assert_close
 from kernel_inputs import normal, rng
 from lamina import kernels, reference
 
-SHAPES = [(1, 1), (2, 3), (7, 15), (16, 16), (33, 17), (300, 65), (1000, 3), (5, 130), (3, 4, 2, 7)]
+SHAPES = [(1, 1), (2, 3), (7, 15), (16, 16), (33, 17), (300, 65), (1000, 3), (5, 130), (277, 301)]
+SHAPES += [(3, 4, 2, 7)]
 
 
 def draw(g, shape):

@@ -11,6 +11,7 @@ namespace {
 // 16 registers: 6 x 1 accumulators of two registers each, 2 of B, 1 broadcast of A, 1 spare.
 constexpr int tile_rows = 6;
 constexpr int tile_vectors = 1;
+constexpr int random_groups = 1;
 
 struct f32x16 {
   __m256 lo, hi;
@@ -41,6 +42,11 @@ LAMINA_INLINE void store(float* p, f32x16 a, int64_t n) {
   _mm256_maskstore_ps(p, first_of_eight(n), a.lo);
   _mm256_maskstore_ps(p + 8, first_of_eight(n - 8), a.hi);
 }
+LAMINA_INLINE void stream(float* p, f32x16 a) {
+  _mm256_stream_ps(p, a.lo);
+  _mm256_stream_ps(p + 8, a.hi);
+}
+LAMINA_INLINE void finish_streams() { _mm_sfence(); }
 LAMINA_INLINE f32x16 splat(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
 LAMINA_INLINE f32x16 zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 
@@ -148,18 +154,16 @@ template <int n>
 LAMINA_INLINE i32x16 shift_right_signed(i32x16 a) {
   return {_mm256_srai_epi32(a.lo, n), _mm256_srai_epi32(a.hi, n)};
 }
-LAMINA_INLINE i32x16 mul_low(i32x16 a, i32x16 b) {
-  return {_mm256_mullo_epi32(a.lo, b.lo), _mm256_mullo_epi32(a.hi, b.hi)};
+LAMINA_INLINE i32x16 mul_even(i32x16 a, i32x16 b) {
+  return {_mm256_mul_epu32(a.lo, b.lo), _mm256_mul_epu32(a.hi, b.hi)};
 }
-LAMINA_INLINE __m256i mul_high_eight(__m256i a, __m256i b) {
-  const __m256i even = _mm256_mul_epu32(a, b);
-  const __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), _mm256_srli_epi64(b, 32));
-  return _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
+LAMINA_INLINE i32x16 odd_to_even(i32x16 a) {
+  return {_mm256_srli_epi64(a.lo, 32), _mm256_srli_epi64(a.hi, 32)};
 }
-LAMINA_INLINE i32x16 mul_high(i32x16 a, i32x16 b) {
-  return {mul_high_eight(a.lo, b.lo), mul_high_eight(a.hi, b.hi)};
+LAMINA_INLINE i32x16 interleave(i32x16 a, i32x16 b) {
+  return {_mm256_blend_epi32(a.lo, _mm256_slli_epi64(b.lo, 32), 0xAA),
+          _mm256_blend_epi32(a.hi, _mm256_slli_epi64(b.hi, 32), 0xAA)};
 }
-// AVX2 compares signed integers only: flipping the sign bits keeps the unsigned order.
 LAMINA_INLINE mask16 less_unsigned(i32x16 a, i32x16 b) {
   const __m256i flip = _mm256_set1_epi32(INT32_MIN);
   return {_mm256_castsi256_ps(
@@ -191,6 +195,13 @@ LAMINA_INLINE f32x16 copysign(f32x16 magnitude, f32x16 sign) {
   const __m256 mask = _mm256_set1_ps(-0.0f);
   return {_mm256_or_ps(_mm256_andnot_ps(mask, magnitude.lo), _mm256_and_ps(mask, sign.lo)),
           _mm256_or_ps(_mm256_andnot_ps(mask, magnitude.hi), _mm256_and_ps(mask, sign.hi))};
+}
+
+// In two factors, of which only the second rounds.
+LAMINA_INLINE f32x16 ldexp(f32x16 a, f32x16 n) {
+  const i32x16 whole = to_int(n), half = shift_right_signed<1>(whole), bias = splat(127);
+  const f32x16 first = as_float(shift_left<23>(half + bias));
+  return a * first * as_float(shift_left<23>(whole - half + bias));
 }
 
 LAMINA_INLINE f32x16 load_u8(const uint8_t* p) {

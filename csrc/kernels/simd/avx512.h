@@ -16,6 +16,7 @@ namespace {
 // 32 registers: 6 x 4 accumulators, 4 of B, 1 broadcast of A, 3 spare.
 constexpr int tile_rows = 6;
 constexpr int tile_vectors = 4;
+constexpr int random_groups = 2;  // of random numbers at a time: 16 registers of state
 
 struct f32x16 {
   __m512 v;
@@ -37,6 +38,8 @@ LAMINA_INLINE void store(float* p, f32x16 a) { _mm512_storeu_ps(p, a.v); }
 LAMINA_INLINE void store(float* p, f32x16 a, int64_t n) {
   _mm512_mask_storeu_ps(p, first_lanes(n).m, a.v);
 }
+LAMINA_INLINE void stream(float* p, f32x16 a) { _mm512_stream_ps(p, a.v); }
+LAMINA_INLINE void finish_streams() { _mm_sfence(); }
 LAMINA_INLINE f32x16 splat(float x) { return {_mm512_set1_ps(x)}; }
 LAMINA_INLINE f32x16 zero() { return {_mm512_setzero_ps()}; }
 
@@ -110,11 +113,10 @@ template <int n>
 LAMINA_INLINE i32x16 shift_right_signed(i32x16 a) {
   return {_mm512_srai_epi32(a.v, n)};
 }
-LAMINA_INLINE i32x16 mul_low(i32x16 a, i32x16 b) { return {_mm512_mullo_epi32(a.v, b.v)}; }
-LAMINA_INLINE i32x16 mul_high(i32x16 a, i32x16 b) {
-  const __m512i even = _mm512_mul_epu32(a.v, b.v);
-  const __m512i odd = _mm512_mul_epu32(_mm512_srli_epi64(a.v, 32), _mm512_srli_epi64(b.v, 32));
-  return {_mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd)};
+LAMINA_INLINE i32x16 mul_even(i32x16 a, i32x16 b) { return {_mm512_mul_epu32(a.v, b.v)}; }
+LAMINA_INLINE i32x16 odd_to_even(i32x16 a) { return {_mm512_srli_epi64(a.v, 32)}; }
+LAMINA_INLINE i32x16 interleave(i32x16 a, i32x16 b) {
+  return {_mm512_mask_blend_epi32(0xAAAA, a.v, _mm512_slli_epi64(b.v, 32))};
 }
 LAMINA_INLINE mask16 less_unsigned(i32x16 a, i32x16 b) {
   return {_mm512_cmplt_epu32_mask(a.v, b.v)};
@@ -125,10 +127,13 @@ LAMINA_INLINE i32x16 bits(f32x16 a) { return {_mm512_castps_si512(a.v)}; }
 LAMINA_INLINE f32x16 as_float(i32x16 a) { return {_mm512_castsi512_ps(a.v)}; }
 LAMINA_INLINE i32x16 to_int(f32x16 a) { return {_mm512_cvtps_epi32(a.v)}; }
 LAMINA_INLINE f32x16 to_float(i32x16 a) { return {_mm512_cvtepi32_ps(a.v)}; }
+// One instruction: the truth table of "mask ? sign : magnitude".
 LAMINA_INLINE f32x16 copysign(f32x16 magnitude, f32x16 sign) {
-  const __m512 mask = _mm512_set1_ps(-0.0f);
-  return {_mm512_or_ps(_mm512_andnot_ps(mask, magnitude.v), _mm512_and_ps(mask, sign.v))};
+  const __m512i mask = _mm512_set1_epi32(INT32_MIN);
+  return {_mm512_castsi512_ps(_mm512_ternarylogic_epi32(mask, _mm512_castps_si512(sign.v),
+                                                        _mm512_castps_si512(magnitude.v), 0xCA))};
 }
+LAMINA_INLINE f32x16 ldexp(f32x16 a, f32x16 n) { return {_mm512_scalef_ps(a.v, n.v)}; }
 
 LAMINA_INLINE f32x16 load_u8(const uint8_t* p) {
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));

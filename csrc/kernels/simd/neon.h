@@ -11,6 +11,7 @@ namespace {
 // 32 registers: 6 x 1 accumulators of four registers each, 4 of B, 1 broadcast of A, 3 spare.
 constexpr int tile_rows = 6;
 constexpr int tile_vectors = 1;
+constexpr int random_groups = 1;
 
 struct f32x16 {
   float32x4_t q[4];
@@ -45,6 +46,8 @@ LAMINA_INLINE void store(float* p, f32x16 a, int64_t n) {
   store(lanes, a);
   for (int64_t i = 0; i < n; ++i) p[i] = lanes[i];
 }
+LAMINA_INLINE void stream(float* p, f32x16 a) { store(p, a); }
+LAMINA_INLINE void finish_streams() {}
 LAMINA_INLINE f32x16 splat(float x) {
   return each<f32x16>([&](int) { return vdupq_n_f32(x); });
 }
@@ -160,14 +163,20 @@ LAMINA_INLINE i32x16 shift_right_signed(i32x16 a) {
   return each<i32x16>(
       [&](int i) { return vreinterpretq_u32_s32(vshrq_n_s32(vreinterpretq_s32_u32(a.q[i]), n)); });
 }
-LAMINA_INLINE i32x16 mul_low(i32x16 a, i32x16 b) {
-  return each<i32x16>([&](int i) { return vmulq_u32(a.q[i], b.q[i]); });
-}
-LAMINA_INLINE i32x16 mul_high(i32x16 a, i32x16 b) {
+LAMINA_INLINE i32x16 mul_even(i32x16 a, i32x16 b) {
   return each<i32x16>([&](int i) {
-    const uint64x2_t low = vmull_u32(vget_low_u32(a.q[i]), vget_low_u32(b.q[i]));
-    const uint64x2_t high = vmull_high_u32(a.q[i], b.q[i]);
-    return vuzp2q_u32(vreinterpretq_u32_u64(low), vreinterpretq_u32_u64(high));
+    return vreinterpretq_u32_u64(vmull_u32(vmovn_u64(vreinterpretq_u64_u32(a.q[i])),
+                                           vmovn_u64(vreinterpretq_u64_u32(b.q[i]))));
+  });
+}
+LAMINA_INLINE i32x16 odd_to_even(i32x16 a) {
+  return each<i32x16>(
+      [&](int i) { return vreinterpretq_u32_u64(vshrq_n_u64(vreinterpretq_u64_u32(a.q[i]), 32)); });
+}
+LAMINA_INLINE i32x16 interleave(i32x16 a, i32x16 b) {
+  return each<i32x16>([&](int i) {
+    return vreinterpretq_u32_u64(
+        vsliq_n_u64(vreinterpretq_u64_u32(a.q[i]), vreinterpretq_u64_u32(b.q[i]), 32));
   });
 }
 LAMINA_INLINE mask16 less_unsigned(i32x16 a, i32x16 b) {
@@ -192,6 +201,13 @@ LAMINA_INLINE f32x16 to_float(i32x16 a) {
 LAMINA_INLINE f32x16 copysign(f32x16 magnitude, f32x16 sign) {
   const uint32x4_t mask = vdupq_n_u32(0x80000000u);
   return each<f32x16>([&](int i) { return vbslq_f32(mask, sign.q[i], magnitude.q[i]); });
+}
+
+// In two factors, of which only the second rounds.
+LAMINA_INLINE f32x16 ldexp(f32x16 a, f32x16 n) {
+  const i32x16 whole = to_int(n), half = shift_right_signed<1>(whole), bias = splat(127);
+  const f32x16 first = as_float(shift_left<23>(half + bias));
+  return a * first * as_float(shift_left<23>(whole - half + bias));
 }
 
 LAMINA_INLINE f32x16 load_u8(const uint8_t* p) {

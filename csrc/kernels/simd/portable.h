@@ -11,6 +11,7 @@ namespace {
 
 constexpr int tile_rows = 4;
 constexpr int tile_vectors = 1;
+constexpr int random_groups = 1;
 
 struct f32x16 {
   float lane[16];
@@ -66,6 +67,8 @@ LAMINA_INLINE void store(float* p, f32x16 a) { std::memcpy(p, a.lane, sizeof a.l
 LAMINA_INLINE void store(float* p, f32x16 a, int64_t n) {
   for (int64_t i = 0; i < n; ++i) p[i] = a.lane[i];
 }
+LAMINA_INLINE void stream(float* p, f32x16 a) { store(p, a); }
+LAMINA_INLINE void finish_streams() {}
 LAMINA_INLINE f32x16 splat(float x) {
   return each<f32x16>([&](int) { return x; });
 }
@@ -184,13 +187,17 @@ LAMINA_INLINE i32x16 shift_right_signed(i32x16 a) {
   return each<i32x16>(
       [&](int i) { return static_cast<uint32_t>(static_cast<int32_t>(a.lane[i]) >> n); });
 }
-LAMINA_INLINE i32x16 mul_low(i32x16 a, i32x16 b) {
-  return each<i32x16>([&](int i) { return a.lane[i] * b.lane[i]; });
-}
-LAMINA_INLINE i32x16 mul_high(i32x16 a, i32x16 b) {
+LAMINA_INLINE i32x16 mul_even(i32x16 a, i32x16 b) {
   return each<i32x16>([&](int i) {
-    return static_cast<uint32_t>((static_cast<uint64_t>(a.lane[i]) * b.lane[i]) >> 32);
+    const uint64_t product = static_cast<uint64_t>(a.lane[i & ~1]) * b.lane[i & ~1];
+    return static_cast<uint32_t>(i % 2 == 0 ? product : product >> 32);
   });
+}
+LAMINA_INLINE i32x16 odd_to_even(i32x16 a) {
+  return each<i32x16>([&](int i) { return i % 2 == 0 ? a.lane[i + 1] : 0u; });
+}
+LAMINA_INLINE i32x16 interleave(i32x16 a, i32x16 b) {
+  return each<i32x16>([&](int i) { return i % 2 == 0 ? a.lane[i] : b.lane[i - 1]; });
 }
 LAMINA_INLINE mask16 less_unsigned(i32x16 a, i32x16 b) {
   return each<mask16>([&](int i) { return all_ones(a.lane[i] < b.lane[i]); });
@@ -216,6 +223,13 @@ LAMINA_INLINE i32x16 to_int(f32x16 a) {
 }
 LAMINA_INLINE f32x16 to_float(i32x16 a) {
   return each<f32x16>([&](int i) { return static_cast<float>(static_cast<int32_t>(a.lane[i])); });
+}
+
+// In two factors, of which only the second rounds.
+LAMINA_INLINE f32x16 ldexp(f32x16 a, f32x16 n) {
+  const i32x16 whole = to_int(n), half = shift_right_signed<1>(whole), bias = splat(127);
+  const f32x16 first = as_float(shift_left<23>(half + bias));
+  return a * first * as_float(shift_left<23>(whole - half + bias));
 }
 
 LAMINA_INLINE f32x16 load_u8(const uint8_t* p) {
