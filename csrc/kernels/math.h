@@ -29,10 +29,10 @@ namespace {
 
 // sqrt(x) for x >= 0. Halved and negated exponent bits are near the inverse root; one Newton step,
 // its constants and the first guess fitted together, makes half of it to 6.5e-4, and one of Heron's
-// steps the root to 7e-7. Made for Adam, whose update is bound by arithmetic (an exact one
-// takes 12 % longer) and moves a weight by a thousandth of itself: 2^127 and more count as
-// 2^127, and below 2^-100, where Adam's epsilon is a thousand times the root, the result is too
-// small.
+// steps the root to 7e-7. Made for Adam, whose update was bound by arithmetic when three products
+// more, for a root right to the last place, made it 12 % longer; it moves a weight by a thousandth
+// of itself. 2^127 and more count as 2^127, and below 2^-100, where Adam's epsilon is a thousand
+// times the root, the result is too small.
 LAMINA_INLINE f32x16 square_root(f32x16 x) {
   const f32x16 z = min(splat(0x1p127f), x);
   const f32x16 y = as_float(splat(0x5EDFB6CB) - shift_right<1>(bits(z)));
