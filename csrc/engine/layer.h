@@ -33,8 +33,10 @@ struct Place {
   bool skip_activation = false;  // another applies the last activation: the loss, both ways, or the
                                  // next layer its gradient
   const ActivationSpec* before = nullptr;  // the activation that made x, null if none or unknown
+  bool x_is_data = false;    // x has the zeros of the data: nothing before it fills them in
   bool took_before = false;  // set by backward(): dx is the gradient with respect to what is before
   int x = kNoBuffer, y = kNoBuffer, dy = kNoBuffer, dx = kNoBuffer;
+  int live = kNoBuffer;  // where x is not zero, if the layer leaves zeros out
   std::vector<int> saved;
 
   int64_t input_size() const { return element_count(input); }  // of one row
@@ -71,6 +73,9 @@ class Layer {
   // place.dy holds the gradient of the output and may be overwritten. Gradients of parameters go
   // to the flat buffer, at the parameters' own offsets, and are overwritten.
   virtual void backward(Program& program, Place& place) const = 0;
+
+  // Is 0 passed on as 0, at the same place of the same row?
+  virtual bool keeps_zeros() const { return false; }
 
   // The last activation of the layer, which a loss may take over; null if there is none.
   virtual const ActivationSpec* last_activation() const { return nullptr; }

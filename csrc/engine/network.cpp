@@ -51,6 +51,7 @@ std::vector<Span> Network::trained_spans() const {
 std::vector<Place> Network::add_forward(Program& program, int x, bool skip_last_activation) const {
   std::vector<Place> places(layers_.size());
   bool learns_before = false;  // does anything up to here need a gradient?
+  bool data = true;            // has everything up to here kept the zeros of the data?
   for (size_t i = 0; i < layers_.size(); ++i) {
     Place& place = places[i];
     place.input = i == 0 ? input_ : outputs_[i - 1];
@@ -58,6 +59,8 @@ std::vector<Place> Network::add_forward(Program& program, int x, bool skip_last_
     place.index = static_cast<uint32_t>(i);
     place.frozen = !trainable_[i];
     place.needs_dx = learns_before;
+    place.x_is_data = data;
+    data = data && layers_[i]->keeps_zeros();
     place.skip_activation = skip_last_activation && i + 1 == layers_.size();
     place.x = i == 0 ? x : places[i - 1].y;
     for (const Param& p : params_) {

@@ -19,9 +19,14 @@ namespace lamina::LAMINA_ISA {
 // gemm.cpp
 void gemm_block(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t a_col,
                 const float* b, int64_t b_row, int64_t m, int64_t n, int64_t k, float alpha,
-                float beta, const GemmEpilogue* epilogue);
+                float beta, const GemmEpilogue* epilogue, const LiveTerms* live);
 void gemm_pack(float* packed, int64_t width, const float* b, int64_t b_row, int64_t b_col,
                int64_t k, int64_t n);
+
+// zeros.cpp
+void nonzero_bits(uint32_t* by_row, uint32_t* by_column, int32_t* terms, const float* x,
+                  int64_t rows, int64_t cols);
+bool all_finite(const float* x, int64_t n);
 
 // activation.cpp
 void linear_forward(float* y, const float* x, int64_t n, float alpha);

@@ -20,11 +20,24 @@ struct Block {
   int64_t k;
   float alpha, beta;
   const GemmEpilogue* epilogue;  // null, linear without bias, or bias with linear or relu
+  const LiveTerms* live;         // null: all terms
 };
+
+// Calls body(p) for the terms that any of the rows i0 .. i0 + rows takes.
+template <int rows, class Body>
+LAMINA_INLINE void for_live_terms(const LiveTerms& live, int64_t i0, int64_t k, Body&& body) {
+  for (int64_t p = 0; p < k; p += kLiveBits) {
+    const uint32_t* word = live.words + i0 * live.row + p / kLiveBits * live.word;
+    uint32_t bits = live.always[p / kLiveBits];
+    LAMINA_UNROLL
+    for (int i = 0; i < rows; ++i) bits |= word[i * live.row];
+    for (; bits != 0; bits &= bits - 1) body(p + __builtin_ctz(bits));
+  }
+}
 
 // C (rows x columns) of one tile, held in rows * vectors accumulators from the first p to the
 // last. `partial` is the number of lanes of the last vector, used only where `masked`.
-template <int rows, int vectors, bool masked>
+template <int rows, int vectors, bool masked, bool live>
 LAMINA_INLINE void tile(const Block& t, int64_t i0, int64_t j0, int64_t partial) {
   f32x16 acc[rows][vectors];
   LAMINA_UNROLL
@@ -32,9 +45,7 @@ LAMINA_INLINE void tile(const Block& t, int64_t i0, int64_t j0, int64_t partial)
     LAMINA_UNROLL
     for (int j = 0; j < vectors; ++j) acc[i][j] = zero();
   }
-  const float* a = t.a + i0 * t.a_row;
-  const float* b = t.b + j0;
-  for (int64_t p = 0; p < t.k; ++p) {
+  const auto add_term = [&](const float* a, const float* b) LAMINA_LAMBDA {
     f32x16 bv[vectors];
     LAMINA_UNROLL
     for (int j = 0; j < vectors; ++j) {
@@ -46,76 +57,100 @@ LAMINA_INLINE void tile(const Block& t, int64_t i0, int64_t j0, int64_t partial)
       LAMINA_UNROLL
       for (int j = 0; j < vectors; ++j) acc[i][j] = fma(av, bv[j], acc[i][j]);
     }
-    a += t.a_col;
-    b += t.b_row;
+  };
+  const float* a = t.a + i0 * t.a_row;
+  const float* b = t.b + j0;
+  if constexpr (live) {
+    for_live_terms<rows>(*t.live, i0, t.k, [&](int64_t p) LAMINA_LAMBDA {
+      add_term(a + p * t.a_col, b + p * t.b_row);
+    });
+  } else {
+    for (int64_t p = 0; p < t.k; ++p, a += t.a_col, b += t.b_row) add_term(a, b);
   }
 
-  const GemmEpilogue* e = t.epilogue;
-  if (!masked && t.alpha == 1.0f && t.beta == 0.0f && e == nullptr) {  // the common case
+  // Each choice stands outside the loops over the accumulators, which stay in registers.
+  const auto each = [&](auto&& body) LAMINA_LAMBDA {
     LAMINA_UNROLL
-    for (int i = 0; i < rows; ++i) {
-      float* c = t.c + (i0 + i) * t.c_row + j0;
+    for (int j = 0; j < vectors; ++j) {
+      const bool last = masked && j == vectors - 1;
       LAMINA_UNROLL
-      for (int j = 0; j < vectors; ++j) store(c + kLanes * j, acc[i][j]);
+      for (int i = 0; i < rows; ++i) {
+        body(acc[i][j], t.c + (i0 + i) * t.c_row + j0 + kLanes * j, last);
+      }
     }
-    return;
+  };
+  const auto read = [&](const float* p, bool last)
+                        LAMINA_LAMBDA { return masked && last ? load(p, partial) : load(p); };
+  if (t.beta == 0.0f) {
+    if (t.alpha != 1.0f) {
+      const f32x16 alpha = splat(t.alpha);
+      each([&](f32x16& v, const float*, bool) LAMINA_LAMBDA { v = alpha * v; });
+    }
+  } else if (t.alpha == 1.0f && t.beta == 1.0f) {  // from one K block to the next
+    each([&](f32x16& v, const float* c, bool last) LAMINA_LAMBDA { v = v + read(c, last); });
+  } else {
+    const f32x16 alpha = splat(t.alpha), beta = splat(t.beta);
+    each([&](f32x16& v, const float* c, bool last)
+             LAMINA_LAMBDA { v = fma(alpha, v, beta * read(c, last)); });
   }
-  const f32x16 alpha = splat(t.alpha), beta = splat(t.beta);
-  LAMINA_UNROLL
-  for (int j = 0; j < vectors; ++j) {
-    const int64_t n = masked && j == vectors - 1 ? partial : kLanes;
-    const int64_t column = j0 + kLanes * j;
-    const f32x16 bias =
-        e != nullptr && e->bias != nullptr
-            ? (masked && j == vectors - 1 ? load(e->bias + column, n) : load(e->bias + column))
-            : zero();
+  if (const GemmEpilogue* e = t.epilogue; e != nullptr) {
     LAMINA_UNROLL
-    for (int i = 0; i < rows; ++i) {
-      float* c = t.c + (i0 + i) * t.c_row + column;
-      f32x16 v = acc[i][j];
-      if (t.beta == 0.0f) {
-        if (t.alpha != 1.0f) v = alpha * v;
-      } else {
-        const f32x16 old = masked && j == vectors - 1 ? load(c, n) : load(c);
-        // alpha = beta = 1, the step from one K block to the next, costs one addition.
-        v = t.alpha == 1.0f && t.beta == 1.0f ? v + old : fma(alpha, v, beta * old);
-      }
-      if (e != nullptr) {
-        v = v + bias;
-        if (e->activation == Activation::relu) v = Relu::forward(v, zero());
-      }
-      if (masked && j == vectors - 1) {
-        store(c, v, n);
-      } else {
-        store(c, v);
-      }
+    for (int j = 0; j < vectors; ++j) {
+      const bool last = masked && j == vectors - 1;
+      const f32x16 bias = e->bias == nullptr ? zero() : read(e->bias + j0 + kLanes * j, last);
+      LAMINA_UNROLL
+      for (int i = 0; i < rows; ++i) acc[i][j] = acc[i][j] + bias;
+    }
+    if (e->activation == Activation::relu) {
+      each([&](f32x16& v, const float*, bool) LAMINA_LAMBDA { v = Relu::forward(v, zero()); });
     }
   }
+  each([&](f32x16 v, float* c, bool last) LAMINA_LAMBDA {
+    if (masked && last) {
+      store(c, v, partial);
+    } else {
+      store(c, v);
+    }
+  });
 }
 
 // `columns` is what is left of the row: at least the tile's width, or a remainder.
-template <int rows, int vectors>
+template <int rows, int vectors, bool live>
 LAMINA_INLINE void tile_columns(const Block& t, int64_t i0, int64_t j0, int64_t columns) {
   if (columns >= kLanes * vectors) {
-    tile<rows, vectors, false>(t, i0, j0, kLanes);
+    tile<rows, vectors, false, live>(t, i0, j0, kLanes);
   } else if constexpr (vectors > 1) {
     if (columns > kLanes * (vectors - 1)) {
-      tile<rows, vectors, true>(t, i0, j0, columns - kLanes * (vectors - 1));
+      tile<rows, vectors, true, live>(t, i0, j0, columns - kLanes * (vectors - 1));
     } else {
-      tile_columns<rows, vectors - 1>(t, i0, j0, columns);
+      tile_columns<rows, vectors - 1, live>(t, i0, j0, columns);
     }
   } else {
-    tile<rows, 1, true>(t, i0, j0, columns);
+    tile<rows, 1, true, live>(t, i0, j0, columns);
   }
 }
 
 // `height` rows, at most `rows`.
-template <int rows>
+template <int rows, int vectors, bool live>
 void row_of_tiles(const Block& t, int64_t i0, int64_t j0, int64_t columns, int64_t height) {
   if constexpr (rows > 1) {
-    if (height < rows) return row_of_tiles<rows - 1>(t, i0, j0, columns, height);
+    if (height < rows) return row_of_tiles<rows - 1, vectors, live>(t, i0, j0, columns, height);
   }
-  tile_columns<rows, tile_vectors>(t, i0, j0, columns);
+  tile_columns<rows, vectors, live>(t, i0, j0, columns);
+}
+
+// Rows are shared out evenly: 32 as 6 + 6 + 5 + 5 + 5 + 5, because a last tile of 2 would read all
+// of B for a third of the arithmetic.
+template <int rows, int vectors, bool live>
+void all_tiles(const Block& t, int64_t m, int64_t n) {
+  const int64_t bands = (m + rows - 1) / rows;
+  for (int64_t j = 0; j < n; j += kLanes * vectors) {
+    for (int64_t band = 0, i = 0; band < bands; ++band) {
+      const int64_t height = (m - i + bands - band - 1) / (bands - band);
+      row_of_tiles<rows, vectors, live>(t, i, j, n - j, height);
+      i += height;
+    }
+  }
 }
 
 // Any other activation reads the finished block once more, while it is in the cache.
@@ -136,20 +171,15 @@ void activate_block(const Block& t, const GemmEpilogue& e, int64_t m, int64_t n)
 
 void gemm_block(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t a_col,
                 const float* b, int64_t b_row, int64_t m, int64_t n, int64_t k, float alpha,
-                float beta, const GemmEpilogue* epilogue) {
+                float beta, const GemmEpilogue* epilogue, const LiveTerms* live) {
   const bool in_tile = epilogue == nullptr || epilogue->activation == Activation::linear ||
                        epilogue->activation == Activation::relu;
-  const Block t{c, c_row, a, a_row, a_col, b, b_row, k, alpha, beta, in_tile ? epilogue : nullptr};
-  constexpr int64_t width = kLanes * tile_vectors;
-  // Rows are shared out evenly: 32 as 6 + 6 + 5 + 5 + 5 + 5, because a last tile of 2 would read
-  // all of B for a third of the arithmetic.
-  const int64_t bands = (m + tile_rows - 1) / tile_rows;
-  for (int64_t j = 0; j < n; j += width) {
-    for (int64_t band = 0, i = 0; band < bands; ++band) {
-      const int64_t height = (m - i + bands - band - 1) / (bands - band);
-      row_of_tiles<tile_rows>(t, i, j, n - j, height);
-      i += height;
-    }
+  const Block t{c,   c_row, a, a_row, a_col, b, b_row, k, alpha, beta, in_tile ? epilogue : nullptr,
+                live};
+  if (live == nullptr) {
+    all_tiles<tile_rows, tile_vectors, false>(t, m, n);
+  } else {
+    all_tiles<kLiveRows, live_vectors, true>(t, m, n);
   }
   if (!in_tile) activate_block(t, *epilogue, m, n);
 }

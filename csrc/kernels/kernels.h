@@ -75,6 +75,18 @@ struct GemmEpilogue {
   float alpha;  // slope of leaky_relu, scale of elu
 };
 
+// Which terms of a product have to be computed, where many elements of A are zero: a bit each. Rows
+// of C are taken kLiveRows at a time, and a term that none of those rows needs is left out. The
+// result is the same: 0 * b is 0 wherever b is finite, and the bits of `always` are for where it
+// is not.
+constexpr int kLiveRows = 3;
+constexpr int64_t kLiveBits = 32;
+struct LiveTerms {
+  const uint32_t* words;  // row i takes term p: bit p % 32 of words[i * row + p / 32 * word]
+  int64_t row, word;
+  const uint32_t* always;  // all rows take term p: bit p % 32 of always[p / 32]
+};
+
 constexpr int64_t kContractionTerms = 256;
 
 // A product whose rows (i, j) lie on a grid and whose terms (u, v, w) are counted by three indices:
@@ -104,13 +116,21 @@ struct Kernels {
   // One block of a product: C (m x n) = alpha * A (m x k) B (k x n) + beta * C.
   //   A[i, p] = a[i * a_row + p * a_col], B[p, j] = b[p * b_row + j], C[i, j] = c[i * c_row + j].
   // Every C[i, j] is one chain of FMAs over p from 0, started at zero. With beta = 0 C may be
-  // uninitialised. epilogue is optional.
+  // uninitialised. epilogue and live are optional; without live all terms are computed.
   void (*gemm_block)(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t a_col,
                      const float* b, int64_t b_row, int64_t m, int64_t n, int64_t k, float alpha,
-                     float beta, const GemmEpilogue* epilogue);
+                     float beta, const GemmEpilogue* epilogue, const LiveTerms* live);
   // packed[p * width + j] = b[p * b_row + j * b_col], zero for n <= j < width.
   void (*gemm_pack)(float* packed, int64_t width, const float* b, int64_t b_row, int64_t b_col,
                     int64_t k, int64_t n);
+
+  // --- zeros.cpp ------------------------------------------------------------------------------
+  // Marks what is not zero in up to kLiveBits rows of x: bit j % 32 of by_row[i * words + j / 32]
+  // for words = cols / 32 rounded up, and bit i of by_column[j] (optional). terms[0] is
+  // how many columns hold a mark, summed over every kLiveRows rows; terms[1] the reverse.
+  void (*nonzero_bits)(uint32_t* by_row, uint32_t* by_column, int32_t* terms, const float* x,
+                       int64_t rows, int64_t cols);
+  bool (*all_finite)(const float* x, int64_t n);
 
   // --- activation.cpp: n elements, in place ---------------------------------------------------
   // alpha: slope of leaky_relu, scale of elu; unused by the others.

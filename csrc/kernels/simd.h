@@ -20,6 +20,7 @@
 //                                                           one; p on a multiple of 64 bytes
 //           finish_streams()                                before anyone else may read them
 //   mask16  a & b, a | b, !a, select(m, a, b) = m ? a : b (f32x16 and i32x16), any(m)
+//           to_bits(m)                                      bit i is lane i's
 //   i32x16  load/store as above, splat; a + b, a - b, a & b, a | b, a ^ b, shift_left<n>(a),
 //           shift_right<n>(a) (logical), shift_right_signed<n>(a)
 //           mul_even(a, b)                                  unsigned products of the even lanes,
@@ -49,6 +50,8 @@
 #endif
 
 #define LAMINA_INLINE inline __attribute__((always_inline))
+// The same for a lambda: [...](...) LAMINA_LAMBDA { ... }
+#define LAMINA_LAMBDA __attribute__((always_inline))
 // Forces full unrolling: without it GCC keeps accumulators in memory and a kernel runs at half
 // its speed.
 #define LAMINA_UNROLL _Pragma("GCC unroll 32")

@@ -13,6 +13,9 @@ constinit const Kernels kernels = {
     .gemm_block = gemm_block,
     .gemm_pack = gemm_pack,
 
+    .nonzero_bits = nonzero_bits,
+    .all_finite = all_finite,
+
     // In the order of enum Activation.
     .activation_forward = {linear_forward, relu_forward, leaky_relu_forward, elu_forward,
                            sigmoid_forward, tanh_forward, gelu_forward, gelu_tanh_forward,

@@ -221,7 +221,7 @@ void Conv2d::scatter(const Kernels& kernels, float* dx, const float* dy, const f
       kernels.gemm_block(scratch, depth(), dy + chunks.begin(i) * w.filters + blocks.begin(p),
                          w.filters, 1, transposed + blocks.begin(p) * depth(), depth(),
                          chunks.length(i), depth(), blocks.length(p), 1.0f, p == 0 ? 0.0f : 1.0f,
-                         nullptr);
+                         nullptr, nullptr);
     }
     if (blocks.count() > 0) {
       kernels.col2im_add(dx, scratch, w, chunks.begin(i), chunks.end(i));

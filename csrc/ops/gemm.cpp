@@ -96,7 +96,7 @@ void Gemm::run(const Kernels& kernels, float* c, const float* a, const float* b,
     }
     kernels.gemm_block(c + i0 * n + j0, n, a + i0 * a_row + p * a_col, a_row, a_col, strip,
                        strip_stride, rows, columns, depth, alpha, p == 0 ? beta : 1.0f,
-                       last && epilogue != nullptr ? &shifted : nullptr);
+                       last && epilogue != nullptr ? &shifted : nullptr, nullptr);
     p += depth;
   } while (p < k);
 }

@@ -19,20 +19,21 @@ class Mutation(NamedTuple):
 M = Mutation
 
 GEMM = [
-    M("kernels/gemm.cpp", "load(c, n) : load(c);", "zero() : load(c);",
-      "beta ignored in a partial vector", "gemm"),
-    M("kernels/gemm.cpp", "fma(alpha, v, beta * old)", "fma(alpha, v, old)",
+    M("kernels/gemm.cpp", "masked && last ? load(p, partial) : load(p);",
+      "masked && last ? zero() : load(p);", "beta and bias ignored in a partial vector", "gemm"),
+    M("kernels/gemm.cpp", "fma(alpha, v, beta * read(c, last))",
+      "fma(alpha, v, read(c, last))",
       "beta taken for 1", "gemm"),
-    M("kernels/gemm.cpp", "if (t.alpha != 1.0f) v = alpha * v;", "",
+    M("kernels/gemm.cpp", "if (t.alpha != 1.0f) {", "if (false) {",
       "alpha ignored where beta is 0", "gemm"),
     M("kernels/gemm.cpp", "if (t.beta == 0.0f) {", "if (false) {",
       "beta = 0 reads the old C", "gemm"),
-    M("kernels/gemm.cpp", "tile<rows, 1, true>(t, i0, j0, columns);",
-      "tile<rows, 1, true>(t, i0, j0, columns - 1);", "off by one in a narrow tail", "gemm"),
+    M("kernels/gemm.cpp", "tile<rows, 1, true, live>(t, i0, j0, columns);",
+      "tile<rows, 1, true, live>(t, i0, j0, columns - 1);", "off by one in a narrow tail", "gemm"),
     M("kernels/gemm.cpp", "if (height < rows) return", "if (height < rows - 1) return",
       "one row too many in a band", "gemm"),
-    M("kernels/gemm.cpp", "t.beta == 0.0f && e == nullptr", "t.beta == 0.0f",
-      "the plain store forgets the bias", "gemm"),
+    M("kernels/gemm.cpp", "acc[i][j] + bias;", "acc[i][j];",
+      "the bias is forgotten", "gemm"),
     M("kernels/gemm.cpp", "width, b + p + j * b_col, b_col);", "width, b + j * b_col, b_col);",
       "packing transposes the first block again and again", "gemm"),
     M("kernels/gemm.cpp", "j < n ? b[p * b_row + j * b_col] : 0.0f",
@@ -45,6 +46,21 @@ GEMM = [
       "every panel gets the first panel's bias", "gemm"),
     M("ops/gemm.cpp", "a + i0 * a_row + p * a_col", "a + i0 * a_row + p * a_row",
       "the next block of K is looked for along the wrong axis", "gemm"),
+]  # fmt: skip
+
+LIVE_TERMS = [
+    M("kernels/gemm.cpp", "uint32_t bits = live.always[p / kLiveBits];", "uint32_t bits = 0;",
+      "zero times infinity is left out", "live_product"),
+    M("kernels/gemm.cpp", "for (int i = 0; i < rows; ++i) bits |= word[i * live.row];",
+      "for (int i = 0; i < 1; ++i) bits |= word[i * live.row];",
+      "the first row's terms are taken for all", "live_product"),
+    M("kernels/zeros.cpp", "!(load_upto(x + i * cols + j, n) == zero())",
+      "load_upto(x + i * cols + j, n) > zero()", "only what is positive is a term",
+      "live_product"),
+    M("ops/live_product.cpp", "word = p / kLiveBits;", "word = 0;",
+      "every block takes the terms of the first", "live_product"),
+    M("ops/live_product.cpp", "finite ? 0 : ~uint32_t{0}", "finite ? 0 : uint32_t{1}",
+      "one row of B stands for 32 that are not finite", "live_product"),
 ]  # fmt: skip
 
 ELEMENTWISE = [
@@ -215,4 +231,13 @@ VECTORS = [
       "softmax reduce", "avx2"),
 ]  # fmt: skip
 
-MUTATIONS = [*GEMM, *ELEMENTWISE, *OPTIMIZERS, *ROWS, *RANDOM_AND_LOOKUP, *IMAGES, *VECTORS]
+MUTATIONS = [
+    *GEMM,
+    *LIVE_TERMS,
+    *ELEMENTWISE,
+    *OPTIMIZERS,
+    *ROWS,
+    *RANDOM_AND_LOOKUP,
+    *IMAGES,
+    *VECTORS,
+]

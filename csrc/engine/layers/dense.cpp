@@ -1,5 +1,6 @@
 // Dense: y = activation(x W + b) along the last axis; W is (inputs, units).
 #include "engine/layers/layers.h"
+#include "engine/layers/live_dense.h"
 #include "ops/gemm.h"
 
 namespace lamina::engine {
@@ -37,22 +38,24 @@ class Dense final : public Layer {
     const bool fused = !place.skip_activation && activation_.fits_epilogue();
     const Activation function = fused ? activation_.function : Activation::linear;
     const float alpha = activation_.alpha;
-    const auto product = [=](const Run& run) {
-      return ops::Gemm{.m = run.rows * per_row, .n = units, .k = inputs};
-    };
-    program.add(
-        {.what = name() + " forward",
-         .uses = {x, z},
-         .tiles = [=](const Run& run) { return product(run).tiles(); },
-         .body =
-             [=](const Run& run, int64_t tile, float* scratch) {
-               const GemmEpilogue epilogue{bias < 0 ? nullptr : run.parameters + bias, function,
-                                           alpha};
-               product(run).run(*run.kernels, run.buffer(z), run.buffer(x), run.parameters + kernel,
-                                &epilogue, tile, scratch);
-             },
-         .scratch =
-             ops::Gemm{.m = program.capacity() * per_row, .n = units, .k = inputs}.scratch()});
+    if (!live_dense(place).add_forward(program, place, name(), z, function, alpha)) {
+      const auto product = [=](const Run& run) {
+        return ops::Gemm{.m = run.rows * per_row, .n = units, .k = inputs};
+      };
+      program.add(
+          {.what = name() + " forward",
+           .uses = {x, z},
+           .tiles = [=](const Run& run) { return product(run).tiles(); },
+           .body =
+               [=](const Run& run, int64_t tile, float* scratch) {
+                 const GemmEpilogue epilogue{bias < 0 ? nullptr : run.parameters + bias, function,
+                                             alpha};
+                 product(run).run(*run.kernels, run.buffer(z), run.buffer(x),
+                                  run.parameters + kernel, &epilogue, tile, scratch);
+               },
+           .scratch =
+               ops::Gemm{.m = program.capacity() * per_row, .n = units, .k = inputs}.scratch()});
+    }
     place.y = z;
     if (fused) {
       place.saved.push_back(z);
@@ -68,7 +71,7 @@ class Dense final : public Layer {
     const int x = place.x, dz = place.dy;
     const int64_t kernel = place.params[0];
     const int64_t capacity = program.capacity() * per_row;
-    if (!place.frozen) {
+    if (!place.frozen && !live_dense(place).add_kernel_gradient(program, place, name())) {
       const auto product = [=](const Run& run) {
         return ops::Gemm{.m = inputs, .n = units, .k = run.rows * per_row, .trans_a = true};
       };
@@ -83,9 +86,9 @@ class Dense final : public Layer {
                },
            .scratch =
                ops::Gemm{.m = inputs, .n = units, .k = capacity, .trans_a = true}.scratch()});
-      if (use_bias_) {
-        add_bias_gradient(program, name() + " bias gradient", dz, per_row, units, place.params[1]);
-      }
+    }
+    if (!place.frozen && use_bias_) {
+      add_bias_gradient(program, name() + " bias gradient", dz, per_row, units, place.params[1]);
     }
     if (!place.needs_dx) return;
     const int dx = place.dx = program.buffer(place.input_size());
@@ -110,6 +113,11 @@ class Dense final : public Layer {
     int64_t rows = 1;
     for (size_t i = 0; i + 1 < place.input.size(); ++i) rows *= place.input[i];
     return rows;
+  }
+
+  LiveDense live_dense(const Place& place) const {
+    return {rows_per_row(place), place.input.back(), units_, place.params[0],
+            use_bias_ ? place.params[1] : -1};
   }
 
   int64_t units_;

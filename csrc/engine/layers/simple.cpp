@@ -63,6 +63,7 @@ class Dropout final : public Layer {
   Dropout(std::string name, float rate) : Layer("Dropout", std::move(name)), rate_(rate) {}
 
   Shape output_shape(const Shape& input) const override { return input; }
+  bool keeps_zeros() const override { return true; }
 
   void forward(Program& program, Place& place) const override {
     if (rate_ == 0.0f || !program.as_in_training()) {
@@ -119,6 +120,8 @@ class Reshape final : public Layer {
     return output;
   }
 
+  bool keeps_zeros() const override { return true; }
+
   void forward(Program&, Place& place) const override { place.y = place.x; }
   void backward(Program&, Place& place) const override { place.dx = place.dy; }
 
@@ -133,6 +136,7 @@ class Rescaling final : public Layer {
       : Layer("Rescaling", std::move(name)), scale_(scale), offset_(offset) {}
 
   Shape output_shape(const Shape& input) const override { return input; }
+  bool keeps_zeros() const override { return offset_ == 0.0f; }
 
   void forward(Program& program, Place& place) const override {
     place.y = program.training() ? program.buffer(place.input_size()) : place.x;

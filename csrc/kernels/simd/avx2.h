@@ -11,6 +11,7 @@ namespace {
 // 16 registers: 6 x 1 accumulators of two registers each, 2 of B, 1 broadcast of A, 1 spare.
 constexpr int tile_rows = 6;
 constexpr int tile_vectors = 1;
+constexpr int live_vectors = 2;  // kLiveRows x 2 accumulators of two registers, 3 of A, 1 of B
 constexpr int random_groups = 1;
 
 struct f32x16 {
@@ -106,6 +107,10 @@ LAMINA_INLINE mask16 operator!(mask16 a) {
   return {_mm256_xor_ps(a.lo, ones), _mm256_xor_ps(a.hi, ones)};
 }
 LAMINA_INLINE bool any(mask16 a) { return _mm256_movemask_ps(_mm256_or_ps(a.lo, a.hi)) != 0; }
+LAMINA_INLINE uint32_t to_bits(mask16 a) {
+  return static_cast<uint32_t>(_mm256_movemask_ps(a.lo)) |
+         static_cast<uint32_t>(_mm256_movemask_ps(a.hi)) << 8;
+}
 LAMINA_INLINE f32x16 select(mask16 m, f32x16 a, f32x16 b) {
   return {_mm256_blendv_ps(b.lo, a.lo, m.lo), _mm256_blendv_ps(b.hi, a.hi, m.hi)};
 }

@@ -16,6 +16,7 @@ namespace {
 // 32 registers: 6 x 4 accumulators, 4 of B, 1 broadcast of A, 3 spare.
 constexpr int tile_rows = 6;
 constexpr int tile_vectors = 4;
+constexpr int live_vectors = 8;   // kLiveRows x 8 accumulators, 3 broadcasts of A, 1 of B
 constexpr int random_groups = 2;  // of random numbers at a time: 16 registers of state
 
 struct f32x16 {
@@ -80,6 +81,7 @@ LAMINA_INLINE mask16 operator&(mask16 a, mask16 b) { return {static_cast<__mmask
 LAMINA_INLINE mask16 operator|(mask16 a, mask16 b) { return {static_cast<__mmask16>(a.m | b.m)}; }
 LAMINA_INLINE mask16 operator!(mask16 a) { return {static_cast<__mmask16>(~a.m)}; }
 LAMINA_INLINE bool any(mask16 a) { return a.m != 0; }
+LAMINA_INLINE uint32_t to_bits(mask16 a) { return a.m; }
 LAMINA_INLINE f32x16 select(mask16 m, f32x16 a, f32x16 b) {
   return {_mm512_mask_blend_ps(m.m, b.v, a.v)};
 }

@@ -11,6 +11,7 @@ namespace {
 // 32 registers: 6 x 1 accumulators of four registers each, 4 of B, 1 broadcast of A, 3 spare.
 constexpr int tile_rows = 6;
 constexpr int tile_vectors = 1;
+constexpr int live_vectors = 2;  // kLiveRows x 2 accumulators of four registers, 3 of A, 1 of B
 constexpr int random_groups = 1;
 
 struct f32x16 {
@@ -98,6 +99,12 @@ LAMINA_INLINE mask16 operator!(mask16 a) {
 LAMINA_INLINE mask16 is_nan(f32x16 a) { return !(a == a); }
 LAMINA_INLINE bool any(mask16 a) {
   return vmaxvq_u32(vorrq_u32(vorrq_u32(a.q[0], a.q[1]), vorrq_u32(a.q[2], a.q[3]))) != 0;
+}
+LAMINA_INLINE uint32_t to_bits(mask16 a) {
+  const uint32x4_t place = {1, 2, 4, 8};
+  uint32_t bits = 0;
+  for (int i = 0; i < 4; ++i) bits |= vaddvq_u32(vandq_u32(a.q[i], place)) << 4 * i;
+  return bits;
 }
 LAMINA_INLINE f32x16 select(mask16 m, f32x16 a, f32x16 b) {
   return each<f32x16>([&](int i) { return vbslq_f32(m.q[i], a.q[i], b.q[i]); });

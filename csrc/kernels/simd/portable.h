@@ -11,6 +11,7 @@ namespace {
 
 constexpr int tile_rows = 4;
 constexpr int tile_vectors = 1;
+constexpr int live_vectors = 1;
 constexpr int random_groups = 1;
 
 struct f32x16 {
@@ -136,6 +137,11 @@ LAMINA_INLINE bool any(mask16 a) {
   uint32_t seen = 0;
   for (int i = 0; i < 16; ++i) seen |= a.lane[i];
   return seen != 0;
+}
+LAMINA_INLINE uint32_t to_bits(mask16 a) {
+  uint32_t bits = 0;
+  for (int i = 0; i < 16; ++i) bits |= (a.lane[i] & 1u) << i;
+  return bits;
 }
 LAMINA_INLINE f32x16 select(mask16 m, f32x16 a, f32x16 b) {
   return each<f32x16>([&](int i) { return m.lane[i] ? a.lane[i] : b.lane[i]; });

@@ -1,0 +1,66 @@
+#include "engine/layers/live_dense.h"
+
+namespace lamina::engine {
+
+bool LiveDense::add_forward(Program& program, Place& place, const std::string& name, int z,
+                            Activation activation, float alpha) const {
+  const LiveDense self = *this;
+  const bool training = program.training();
+  const ops::LiveProduct most = product(program.capacity(), training, false);
+  if (!place.x_is_data || !most.may_pay()) return false;
+  const int x = place.x, live = place.live = program.buffer(0, most.map().floats());
+  const auto forward = [=](const Run& run) { return self.product(run.rows, training, false); };
+  program.add({.what = name + " zeros of the input",
+               .uses = {x, live},
+               .tiles = [=](const Run& run) { return forward(run).map().tiles(); },
+               .body =
+                   [=](const Run& run, int64_t tile, float*) {
+                     forward(run).map().scan(*run.kernels, run.buffer(live), run.buffer(x), tile);
+                   }});
+  program.add({.what = name + " check of the kernel",
+               .uses = {live},
+               .tiles = [=](const Run& run) { return forward(run).check_tiles(); },
+               .body =
+                   [=](const Run& run, int64_t tile, float*) {
+                     forward(run).check(*run.kernels, run.buffer(live),
+                                        run.parameters + self.kernel, tile);
+                   }});
+  program.add({.what = name + " forward",
+               .uses = {x, z, live},
+               .tiles = [=](const Run& run) { return forward(run).tiles(); },
+               .body =
+                   [=](const Run& run, int64_t tile, float*) {
+                     const float* b = self.bias < 0 ? nullptr : run.parameters + self.bias;
+                     forward(run).run(*run.kernels, run.buffer(z), run.buffer(x),
+                                      run.parameters + self.kernel, run.buffer(live),
+                                      {b, activation, alpha}, tile);
+                   }});
+  return true;
+}
+
+bool LiveDense::add_kernel_gradient(Program& program, const Place& place,
+                                    const std::string& name) const {
+  const LiveDense self = *this;
+  const int x = place.x, dz = place.dy, live = place.live;
+  if (live == kNoBuffer) return false;
+  const auto gradient = [=](const Run& run) { return self.product(run.rows, true, true); };
+  program.add({.what = name + " check of the gradient",
+               .uses = {dz, live},
+               .tiles = [=](const Run& run) { return gradient(run).check_tiles(); },
+               .body =
+                   [=](const Run& run, int64_t tile, float*) {
+                     gradient(run).check(*run.kernels, run.buffer(live), run.buffer(dz), tile);
+                   }});
+  program.add({.what = name + " kernel gradient",
+               .uses = {x, dz, live},
+               .tiles = [=](const Run& run) { return gradient(run).tiles(); },
+               .body =
+                   [=](const Run& run, int64_t tile, float*) {
+                     gradient(run).run(*run.kernels, run.gradients + self.kernel, run.buffer(x),
+                                       run.buffer(dz), run.buffer(live),
+                                       {nullptr, Activation::linear, 0.0f}, tile);
+                   }});
+  return true;
+}
+
+}  // namespace lamina::engine

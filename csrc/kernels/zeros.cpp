@@ -1,0 +1,72 @@
+// Where a matrix is zero, and whether another is finite: what a product must know to leave terms
+// out.
+#include "kernels/declarations.h"
+#include "kernels/simd.h"
+
+namespace lamina::LAMINA_ISA {
+
+void nonzero_bits(uint32_t* by_row, uint32_t* by_column, int32_t* terms, const float* x,
+                  int64_t rows, int64_t cols) {
+  const int64_t words = (cols + kLiveBits - 1) / kLiveBits;
+  const auto column = [&](int64_t j) { return reinterpret_cast<int32_t*>(by_column + j); };
+  if (by_column != nullptr) {
+    for_each_vector(cols, [&](int64_t j, int64_t n) { store(column(j), splat(int32_t{0}), n); });
+  }
+  for (int64_t i = 0; i < rows; ++i) {
+    const i32x16 here = splat(static_cast<int32_t>(uint32_t{1} << i));
+    uint32_t word = 0;
+    for_each_vector(cols, [&](int64_t j, int64_t n) {
+      // Not <: NaN is a term.
+      const mask16 nonzero = !(load_upto(x + i * cols + j, n) == zero());
+      const int64_t shift = j % kLiveBits;
+      word |= to_bits(nonzero) << shift;
+      if (shift != 0 || j + n == cols) {
+        by_row[i * words + j / kLiveBits] = word;
+        word = 0;
+      }
+      if (by_column == nullptr) return;
+      const i32x16 old = n == kLanes ? load(column(j)) : load(column(j), n);
+      const i32x16 marked = select(nonzero, old | here, old);
+      if (n == kLanes) {
+        store(column(j), marked);
+      } else {
+        store(column(j), marked, n);
+      }
+    });
+  }
+  const auto marked = [](const uint32_t* word, int64_t n, int64_t stride) {
+    uint32_t any_of = 0;
+    for (int64_t i = 0; i < n; ++i) any_of |= word[i * stride];
+    return __builtin_popcount(any_of);
+  };
+  const auto some = [](int64_t left) { return left < kLiveRows ? left : kLiveRows; };
+  int32_t row_terms = 0, column_terms = 0;
+  for (int64_t i = 0; i < rows; i += kLiveRows) {
+    for (int64_t w = 0; w < words; ++w) {
+      row_terms += marked(by_row + i * words + w, some(rows - i), words);
+    }
+  }
+  for (int64_t j = 0; by_column != nullptr && j < cols; j += kLiveRows) {
+    column_terms += marked(by_column + j, some(cols - j), 1);
+  }
+  terms[0] = row_terms;
+  terms[1] = column_terms;
+}
+
+bool all_finite(const float* x, int64_t n) {
+  // x * 0 is 0 for what is finite and NaN for the rest. Four sums, because one would wait for
+  // itself.
+  f32x16 sum[4] = {zero(), zero(), zero(), zero()};
+  int64_t i = 0;
+  for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
+    LAMINA_UNROLL
+    for (int s = 0; s < 4; ++s) sum[s] = fma(load(x + i + s * kLanes), zero(), sum[s]);
+  }
+  for (; i < n; i += kLanes) {
+    const int64_t lanes = n - i < kLanes ? n - i : kLanes;
+    sum[0] = fma(load_upto(x + i, lanes), zero(), sum[0]);
+  }
+  return !any(is_nan((sum[0] + sum[1]) + (sum[2] + sum[3])));
+}
+
+}  // namespace lamina::LAMINA_ISA

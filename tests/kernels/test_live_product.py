@@ -1,0 +1,148 @@
+"""The first Dense layer leaves the zeros of its input out, and nobody can tell: a model whose input
+passes an Activation first multiplies all of them, and has the same bits."""
+
+import numpy as np
+import pytest
+
+import lamina as la
+from close import assert_bits
+
+rng = np.random.default_rng(11)
+
+
+def sparse_rows(rows, columns, density):
+    x = rng.normal(size=(rows, columns)).astype(np.float32)
+    return x * (rng.random((rows, columns)) < density)
+
+
+def dense(x, units, *before, use_bias=True, optimizer="sgd", loss="mse"):
+    """A Dense layer of fixed weights over x, compiled."""
+    layer = la.layers.Dense(units, activation="relu", use_bias=use_bias)
+    model = la.Sequential([la.Input(x.shape[1:]), *before, layer])
+    fixed = np.random.default_rng(3)
+    model.set_weights([fixed.normal(size=w.shape).astype(np.float32) for w in model.get_weights()])
+    model.compile(optimizer, loss)
+    return model
+
+
+def all_terms():
+    return la.layers.Activation("linear")  # no step of its own
+
+
+def assert_same_training(x, units, batch_size, *keep, **options):
+    y = np.random.default_rng(4).normal(size=(len(x), units)).astype(np.float32)
+    weights = []
+    for before in (keep, [*keep, all_terms]):
+        la.utils.set_random_seed(9)
+        model = dense(x, units, *(make() for make in before), **options)
+        model.fit(x, y, batch_size=batch_size, epochs=2, shuffle=False, verbose=0)
+        weights.append([*model.get_weights(), model.predict(x, batch_size=batch_size, verbose=0)])
+    for lean, full in zip(*weights, strict=True):
+        assert_bits(lean, full)
+
+
+@pytest.mark.parametrize("density", [0.0, 0.03, 0.2, 0.45, 1.0])
+@pytest.mark.parametrize("rows", [1, 8, 31, 32, 33, 100])
+def test_the_bits_of_the_full_product(rows, density):
+    assert_same_training(sparse_rows(2 * rows + 3, 75, density), 40, rows)
+
+
+@pytest.mark.parametrize("columns", [1, 31, 32, 64, 255, 256, 257, 784])
+@pytest.mark.parametrize("units", [31, 32, 48, 130, 512, 513])
+def test_every_width(columns, units):
+    assert_same_training(sparse_rows(21, columns, 0.15), units, 12)
+
+
+def test_more_rows_than_a_block_of_terms():
+    assert_same_training(sparse_rows(600, 40, 0.1), 33, 290)
+
+
+def test_without_bias_and_in_runs():
+    """Zeros as an image has them, in runs, so that whole words of columns are dead."""
+    x = sparse_rows(70, 200, 0.9)
+    x[:, 40:130] = 0.0
+    x[5:50, 10:180] = 0.0
+    assert_same_training(x, 64, 35, use_bias=False)
+
+
+def test_rows_of_sequences():
+    x = sparse_rows(30, 4 * 50, 0.2).reshape(30, 4, 50)
+    y = np.zeros((30, 2), np.float32)
+    results = []
+    for before in ([], [all_terms()]):
+        la.utils.set_random_seed(2)
+        layers = [la.layers.Dense(36), la.layers.Flatten(), la.layers.Dense(2)]
+        model = la.Sequential([la.Input(x.shape[1:]), *before, *layers])
+        model.compile("sgd", "mse")
+        model.fit(x, y, batch_size=15, epochs=1, shuffle=False, verbose=0)
+        results.append([*model.get_weights(), model.predict(x, verbose=0)])
+    for lean, full in zip(*results, strict=True):
+        assert_bits(lean, full)
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        [la.layers.Flatten],
+        [lambda: la.layers.Rescaling(1 / 255), la.layers.Flatten],
+        [la.layers.Flatten, lambda: la.layers.Dropout(0.5)],
+        [lambda: la.layers.Rescaling(1 / 255, offset=1.0), la.layers.Flatten],  # fills zeros in
+    ],
+    ids=["flatten", "rescaling", "dropout", "offset"],
+)
+def test_layers_before_that_keep_zeros(keep):
+    x = rng.integers(0, 256, (64, 10, 10)) * (rng.random((64, 10, 10)) < 0.2)
+    assert_same_training(x.astype(np.uint8), 32, 32, *keep)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -0.0, 1e-42])
+def test_unusual_inputs(value):
+    x = sparse_rows(40, 90, 0.1)
+    x[3, 17] = x[39, 89] = x[8, 0] = value
+    assert_same_training(x, 32, 40)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("row", [0, 33, 89])
+def test_a_weight_that_is_not_finite_is_multiplied_by_zero(value, row):
+    """0 * inf is NaN: it must not be left out with the zeros."""
+    x = sparse_rows(40, 90, 0.1)
+    x[:, row] = 0.0
+    outputs = []
+    for before in ([], [all_terms()]):
+        model = dense(x, 32, *before)
+        kernel, bias = model.get_weights()
+        kernel[row, 5] = value
+        model.set_weights([kernel, bias])
+        outputs.append(model.predict(x, verbose=0))
+    assert np.isnan(outputs[0][:, 5]).all()
+    assert not np.isnan(np.delete(outputs[0], 5, axis=1)).any()
+    np.testing.assert_array_equal(*outputs)
+
+
+def test_a_gradient_that_is_not_finite_is_multiplied_by_zero():
+    x = sparse_rows(40, 90, 0.1)
+    x[:, 60] = 0.0
+    y = np.zeros((40, 32), np.float32)
+    weights = np.ones(40, np.float32)
+    y[37, 4] = weights[37] = 1e30  # their product is the infinite gradient of unit 4
+    kernels = []
+    for before in ([], [all_terms()]):
+        model = dense(x, 32, *before)
+        model.layers[-1].set_weights([np.abs(model.get_weights()[0]), model.get_weights()[1] + 50])
+        model.train_on_batch(x, y, weights)
+        kernels.append(model.get_weights()[0])
+    assert np.isnan(kernels[0][60, 4])
+    np.testing.assert_array_equal(*kernels)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+def test_any_number_of_threads(threads):
+    before = la.get_num_threads()
+    la.set_num_threads(threads, oversubscribe=True)
+    try:
+        x = np.random.default_rng(8).normal(size=(256, 300)).astype(np.float32)
+        x *= np.random.default_rng(9).random(x.shape) < 0.2
+        assert_same_training(x, 64, 64, optimizer="adam")
+    finally:
+        la.set_num_threads(before)
