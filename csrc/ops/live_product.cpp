@@ -15,8 +15,8 @@ constexpr int64_t kCheckedWords = 4;    // a tile
 
 int64_t words(int64_t n) { return (n + kLiveBits - 1) / kLiveBits; }
 
-// What a map holds: for each 32 rows of X the terms that pairs of its rows and of its columns take,
-// the words of LiveTerms::always, the bits by rows, the bits by columns.
+// What a map holds: for each 32 rows of X the two counts of nonzero_bits, the words of
+// LiveTerms::always, the bits by rows, the bits by columns.
 struct Parts {
   int32_t* terms;
   uint32_t *always, *by_row, *by_column;
@@ -50,14 +50,15 @@ bool LiveProduct::may_pay() const {
   return m() >= kLeastRows && kLeastColumns <= n_ && n_ <= kMostColumns;
 }
 
-// A term of two rows costs what it costs in a tile of six, but for more reads of B: from a half on
-// there is nothing to gain.
+// A term of three rows costs more reads of B than one of six, and the ends of short runs of terms
+// are guessed wrong: with 63 % of the terms a training step of MNIST's size takes 0.82 of the time
+// with all, and from four fifths on there is nothing to gain.
 bool LiveProduct::leaves_out(const float* map) const {
   if (!may_pay()) return false;
   const Parts parts(map_, map);
   int64_t taken = 0;
   for (int64_t i = 0; i < words(map_.rows); ++i) taken += parts.terms[2 * i + (trans_ ? 1 : 0)];
-  return 2 * taken * kLiveRows < m() * k();
+  return 5 * taken * kLiveRows < 4 * m() * k();
 }
 
 Pieces LiveProduct::checks() const { return {words(k()), kCheckedWords}; }

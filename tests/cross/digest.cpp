@@ -2,6 +2,7 @@
 // kernel's name and a hash of the bits it wrote. Built for another architecture and run under an
 // emulator, its output must equal that of a native build. Data and hash are made here, without the
 // C library's random numbers or anything else that differs between systems.
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -53,6 +54,28 @@ void print(const char* name, const std::vector<T>& values) {
   std::printf("%s %016llx\n", name, static_cast<unsigned long long>(hash));
 }
 
+void live_product(Floats a, const Floats& b, int64_t m, int64_t n, int64_t depth) {
+  const int64_t words = (depth + kLiveBits - 1) / kLiveBits;
+  for (float& x : a) x = next() % 4 == 0 ? x : 0.0f;
+  Ints by_row(static_cast<size_t>(m * words)), by_column(static_cast<size_t>(depth)), terms(2);
+  for (int64_t i = 0; i < m; i += kLiveBits) {
+    k.nonzero_bits(reinterpret_cast<uint32_t*>(by_row.data() + i * words),
+                   reinterpret_cast<uint32_t*>(by_column.data()), terms.data(),
+                   a.data() + i * depth, std::min(kLiveBits, m - i), depth);
+    print("nonzero_bits", by_column);
+    print("nonzero_bits", terms);
+  }
+  Ints always(static_cast<size_t>(words));
+  always[0] = 0x40001000;
+  const LiveTerms live{reinterpret_cast<const uint32_t*>(by_row.data()), words, 1,
+                       reinterpret_cast<const uint32_t*>(always.data())};
+  Floats c = floats(m * n);
+  k.gemm_block(c.data(), n, a.data(), depth, 1, b.data(), n, m, n, depth, 1.0f, 1.0f, nullptr,
+               &live);
+  print("gemm_block, live", c);
+  print("all_finite", Ints{k.all_finite(c.data(), m * n), k.all_finite(b.data(), n)});
+}
+
 void products() {
   for (const int64_t m : {1, 5, 6, 13}) {
     for (const int64_t n : {1, 16, 17, 65, 130}) {
@@ -62,9 +85,10 @@ void products() {
         Floats c = floats(m * n);
         const GemmEpilogue e{bias.data(), static_cast<Activation>(f), 0.3f};
         k.gemm_block(c.data(), n, a.data(), depth, 1, b.data(), n, m, n, depth, 0.7f,
-                     f % 2 ? 0.0f : 1.5f, &e);
+                     f % 2 ? 0.0f : 1.5f, &e, nullptr);
         print("gemm_block", c);
       }
+      live_product(a, b, m, n, depth);
       Floats packed(static_cast<size_t>(depth * 136));
       k.gemm_pack(packed.data(), 136, b.data(), 1, depth, depth, n);
       print("gemm_pack", packed);
