@@ -12,6 +12,7 @@ the first few, where the worst case is the sharper one; alpha, beta and bias rou
 import numpy as np
 import pytest
 
+import lamina as la
 from close import UNIT, assert_bits, assert_close
 from kernel_inputs import normal, rng
 from lamina import kernels, reference
@@ -22,6 +23,14 @@ SHAPES = [
     (6, 16, 255), (7, 17, 256), (12, 31, 257), (13, 33, 64), (1, 64, 300), (6, 64, 16), (7, 65, 15),
     (17, 63, 63), (31, 129, 65), (65, 48, 31), (32, 10, 128), (24, 128, 784), (385, 65, 33),
     (64, 513, 17), (97, 520, 257), (13, 1100, 300), (400, 530, 20),
+]  # fmt: skip
+# Small m x n and long k: the least that is cut along K and a block less, a C of one element,
+# several rounds of partial sums, a last round and a last block of one, and (transposed A) operands
+# that no cache holds.
+LONG = [
+    (64, 64, 256 * 8), (64, 64, 256 * 7), (6, 50, 7000), (1, 1, 2**21 + 5), (1, 7, 300_001),
+    (10, 128, 18_001), (64, 64, 256 * 64 + 1), (128, 128, 256 * 33), (300, 50, 256 * 34 + 255),
+    (100, 300, 256 * 41 + 1),
 ]  # fmt: skip
 TRANSPOSES = [(False, False), (False, True), (True, False), (True, True)]
 ACTIVATIONS = [
@@ -146,6 +155,31 @@ def test_a_row_does_not_depend_on_its_batch():
         for rows in (slice(0, 1), slice(5, 6), slice(129, 130), slice(3, 80)):
             part = kernels.gemm(a[rows], b, bias=bias, activation="sigmoid")
             assert_bits(part, whole[rows], what=f"rows {rows} of n = {n}")
+
+
+@pytest.fixture
+def threads():
+    before = la.get_num_threads()
+    yield lambda n: la.set_num_threads(n, oversubscribe=True)
+    la.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("trans_a", "trans_b"), TRANSPOSES)
+def test_a_long_product_is_the_sum_of_its_blocks_in_order(trans_a, trans_b, threads):
+    """Bit by bit and for any number of threads, though it is cut along K."""
+    g = rng(9)
+    for m, n, k in LONG:
+        a, b = normal(g, m, k), normal(g, k, n)
+        want = np.zeros((m, n), np.float32)
+        for p in range(0, k, 256):
+            want += kernels.gemm(a[:, p : p + 256], b[p : p + 256])
+        sa = np.ascontiguousarray(a.T) if trans_a else a
+        sb = np.ascontiguousarray(b.T) if trans_b else b
+        for count in (1, 2, 3, 4):
+            threads(count)
+            dirty = np.full((m, n), np.nan, np.float32)
+            got = kernels.gemm(sa, sb, trans_a=trans_a, trans_b=trans_b, out=dirty)
+            assert_bits(got, want, what=f"{m} x {n} x {k} by {count}")
 
 
 def test_no_worse_than_numpy():

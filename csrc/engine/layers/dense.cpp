@@ -1,6 +1,7 @@
 // Dense: y = activation(x W + b) along the last axis; W is (inputs, units).
 #include "engine/layers/layers.h"
 #include "ops/gemm.h"
+#include "ops/long_product.h"
 
 namespace lamina::engine {
 namespace {
@@ -75,7 +76,11 @@ class Dense final : public Layer {
       program.add(
           {.what = name() + " kernel gradient",
            .uses = {x, dz},
-           .tiles = [=](const Run& run) { return product(run).tiles(); },
+           .tiles =
+               [=](const Run& run) {
+                 const bool along_k = ops::LongProduct{product(run)}.rounds() > 0;
+                 return along_k ? 0 : product(run).tiles();
+               },
            .body =
                [=](const Run& run, int64_t tile, float* scratch) {
                  product(run).run(*run.kernels, run.gradients + kernel, run.buffer(x),
@@ -83,6 +88,8 @@ class Dense final : public Layer {
                },
            .scratch =
                ops::Gemm{.m = inputs, .n = units, .k = capacity, .trans_a = true}.scratch()});
+      add_long_product(program, name() + " kernel gradient", x, dz, kernel,
+                       {.m = inputs, .n = units, .k = capacity, .trans_a = true}, product);
       if (use_bias_) {
         add_bias_gradient(program, name() + " bias gradient", dz, per_row, units, place.params[1]);
       }
