@@ -13,7 +13,7 @@ program (probe.cpp) asks it in the same run.
     LAMINA_BENCH_JSON=results.json ...         also writes every sample to that file
     LAMINA_BENCH_COMPARE=old.json ...          also compares with such a file
     LAMINA_BENCH_PLOT=results.png ...          also draws the ratios, with matplotlib
-    python -m bench.table results.json         the tables of such a file, in Markdown;
+    python -m bench.table results.json ...     the tables of such files, in Markdown;
                                                with --readme README.md, written in there
     python -m bench.worker epoch torch 1       one job by hand (see worker.py)
 
