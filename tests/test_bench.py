@@ -1,15 +1,18 @@
 """The benchmarks' own arithmetic: tables, comparison, limits, on a report that was made up."""
 
+import dataclasses
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from bench import compare, tables
 from bench.limits import Limits, NoProbeError, Work, build
 from bench.report import Report
 from bench.table import replaced
+from bench.training import jobs
 
 ROOT = Path(__file__).parent.parent
 MIB = 1 << 20
@@ -144,6 +147,19 @@ def test_runs_that_cannot_be_compared_are_not_put_together(tmp_path, change, mes
     assert done.returncode != 0
     assert done.stdout == ""
     assert message in done.stderr
+
+
+def test_the_dense_input_has_no_zeros_and_is_the_same_for_everybody():
+    small = [dataclasses.replace(job, rows=100) for job in jobs.JOBS["dense"]]
+    (x, y, x_test, y_test), again = jobs.data(small[0]), jobs.data(small[1])
+    assert all(np.array_equal(a, b) for a, b in zip((x, y, x_test, y_test), again, strict=True))
+    sparse, labels, *_ = jobs.data(dataclasses.replace(jobs.JOBS["mnist"][0], rows=100))
+    assert (sparse == 0).mean() > 0.75
+    assert np.array_equal(y, labels)
+    for rows in (x, x_test):
+        assert rows.dtype == np.float32
+        assert rows.min() >= 0.01
+    assert abs(x - sparse).max() <= 0.1 + 2**-23
 
 
 def test_a_table_needs_a_file(tmp_path):
