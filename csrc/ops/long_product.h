@@ -1,5 +1,5 @@
-// A matrix product whose C is small and whose K is long: too few tiles of C to share out, so that K
-// is shared out instead.
+// A matrix product whose C is small and whose K is long: workers share out K, because C has too few
+// tiles for them, or because each of its tiles would fetch parts of all rows from memory.
 #pragma once
 
 #include <cstdint>
