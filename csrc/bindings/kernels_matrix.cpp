@@ -29,16 +29,21 @@ Activation activation_named(const Call& call, py::handle value) {
   throw call.value_error("activation must be one of " + known + "; got '" + name + "'");
 }
 
+// All rounds in one region: at the end of each, every thread would be waited for.
 void multiply_long(float* c, const float* a, const float* b, const ops::LongProduct& product) {
-  AlignedArray<float> partial(product.partial_floats());
-  for (int64_t round = 0; round < product.rounds(); ++round) {
-    for_tiles(product.sum_tiles(round), product.scratch(), [&](int64_t tile, float* scratch) {
-      product.sum(kernels(), partial.data(), a, b, round, tile, scratch);
-    });
-    for_tiles(product.reduce_tiles(round), 0, [&](int64_t tile, float*) {
-      product.reduce(kernels(), c, partial.data(), round, tile);
-    });
-  }
+  const int workers = workers_for_tiles(product.sum_tiles(0), 2);
+  const int64_t piece = scratch_piece(product.scratch());
+  AlignedArray<float> partial(product.partial_floats()), scratch(piece * workers);
+  with_team(workers, [&](Team& team, int count) {
+    for (int64_t round = 0; round < product.rounds(); ++round) {
+      team.run(product.sum_tiles(round), count, [&](int64_t tile, int worker) {
+        product.sum(kernels(), partial.data(), a, b, round, tile, scratch.data() + piece * worker);
+      });
+      team.run(product.reduce_tiles(round), count, [&](int64_t tile, int) {
+        product.reduce(kernels(), c, partial.data(), round, tile);
+      });
+    }
+  });
 }
 
 py::array gemm(py::handle a_in, py::handle b_in, bool trans_a, bool trans_b, py::handle alpha,
