@@ -5,15 +5,16 @@ what is trained learns. Kernels are shown as shares of what the machine can do, 
 program (probe.cpp) asks it in the same run.
 
     pytest bench/                              everything that is installed, some 20 minutes
-    pytest bench/ -k gemm                      a part: mnist, cnn, wide, crowded, fit_options,
-                                               gemm, conv, kernels, predict, load_data, import
+    pytest bench/ -k gemm                      a part: mnist, dense, cnn, wide, crowded,
+                                               fit_options, gemm, conv, kernels, predict,
+                                               load_data, import
     LAMINA_BENCH_SMOKE=1 pytest bench/         every benchmark once, small, lamina and NumPy only
     LAMINA_BENCH_PEERS=numpy,torch ...         only these peers
     LAMINA_BENCH_THREADS=1 ...                 only these numbers of threads (default: 1,2)
     LAMINA_BENCH_JSON=results.json ...         also writes every sample to that file
     LAMINA_BENCH_COMPARE=old.json ...          also compares with such a file
     LAMINA_BENCH_PLOT=results.png ...          also draws the ratios, with matplotlib
-    python -m bench.table results.json         the tables of such a file, in Markdown;
+    python -m bench.table results.json ...     the tables of such files, in Markdown;
                                                with --readme README.md, written in there
     python -m bench.worker epoch torch 1       one job by hand (see worker.py)
 

@@ -51,6 +51,15 @@ class Limits:
             if isinstance(value, float):
                 known[name] = max(known.get(name, 0.0), value)
 
+    def merge(self, other: "Limits") -> None:
+        """Another run's on the same machine, or none."""
+        self.caches = self.caches or other.caches
+        for threads, rates in other.rates.items():
+            clock = self.clock.get(threads, []) + other.clock[threads]
+            self.add(threads, rates)
+            self.clock[threads] = clock
+        self.reason = "" if self.rates else self.reason or other.reason
+
     def share(self, work: Work | None, threads: int, seconds: float) -> tuple[float, str] | None:
         """What a measured time is of the limit, and which limit that is. None: there is none."""
         rates = self.rates.get(threads)

@@ -7,12 +7,14 @@ from several processes are put together. The figure of a measurement is its medi
 import json
 import os
 import statistics
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from .limits import Limits, Work
 
 BASELINE = "lamina"
+# Of the circumstances, what makes figures of two runs comparable.
+SAME = ("processor", "system", "isa", "compiler", "blas", "smoke")
 
 
 @dataclass
@@ -58,6 +60,30 @@ class Report:
         )
         found.samples.extend(samples)
         found.first.extend(first)
+
+    def merge(self, other: "Report") -> None:
+        """Another run on the same machine, with other numbers of threads or other parts. Samples of
+        what both measured are put together. ValueError, which names what differs, where the runs
+        cannot be compared."""
+        mine, its = self.circumstances, other.circumstances
+        pairs = {key: (mine[key], its[key]) for key in SAME}
+        both = mine["versions"].keys() & its["versions"].keys()
+        pairs |= {name: (mine["versions"][name], its["versions"][name]) for name in sorted(both)}
+        differences = [f"{key} {a} and {b}" for key, (a, b) in pairs.items() if a != b]
+        if differences:
+            raise ValueError(f"runs that cannot be put together: {'; '.join(differences)}")
+        dates = dict.fromkeys([*mine["date"].split(" and "), its["date"]])
+        versions = mine["versions"] | its["versions"]
+        not_found = dict.fromkeys(mine["not_found"] + its["not_found"])
+        self.circumstances = mine | {
+            "date": " and ".join(sorted(dates)),
+            "cpus": max(mine["cpus"], its["cpus"]),
+            "versions": versions,
+            "not_found": [name for name in not_found if name not in versions],
+        }
+        self.limits.merge(other.limits)
+        for m in other.measurements.values():
+            self.add(**{field.name: getattr(m, field.name) for field in fields(m)})
 
     def group(self, *groups: str) -> list[Measurement]:
         return [m for m in self.measurements.values() if m.group in groups]

@@ -1,11 +1,12 @@
-"""The tables of a results file, in Markdown: printed, or written into the README.
+"""The tables of results files, in Markdown: printed, or written into the README.
 
-    python -m bench.table RESULTS.json [TABLE ...]
-    python -m bench.table RESULTS.json [TABLE ...] --readme README.md
+    python -m bench.table RESULTS.json [...] [TABLE ...]
+    python -m bench.table RESULTS.json [...] [TABLE ...] --readme README.md
 
-RESULTS.json is what LAMINA_BENCH_JSON wrote; without names, all tables are printed, and those of
-README_TABLES are written. --readme replaces what stands between the lines `<!-- table -->` and
-`<!-- /table -->`, and leaves the rest of the file as it is.
+RESULTS.json is what LAMINA_BENCH_JSON wrote. Several files are put together, as of one run: those
+of one thread and of two stand side by side, and make the table of scaling. Without names, all
+tables are printed, and those of README_TABLES are written. --readme replaces what stands between
+the lines `<!-- table -->` and `<!-- /table -->`, and leaves the rest of the file as it is.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from .layout import as_markdown
 from .report import Report
 from .tables import TITLES, heading, tables
 
-README_TABLES = ("mnist", "training", "predict", "gemm", "import", "size")
+README_TABLES = ("mnist", "training", "predict", "gemm", "scaling", "import", "size")
 BEGIN, END = "<!-- table -->\n", "<!-- /table -->\n"
 
 
@@ -26,6 +27,13 @@ def markdown(report: Report, names) -> str:
         if table.notes:
             lines += ["", *(f"{note}  " for note in table.notes)]
     return "\n".join(lines) + "\n"
+
+
+def merged(files) -> Report:
+    first, *more = map(Report.read, files)
+    for report in more:
+        first.merge(report)
+    return first
 
 
 def replaced(readme: str, table: str) -> str:
@@ -41,18 +49,29 @@ def replaced(readme: str, table: str) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser("python -m bench.table", description=__doc__.splitlines()[0])
-    parser.add_argument("results", type=Path, help="a file that LAMINA_BENCH_JSON wrote")
-    parser.add_argument("tables", nargs="*", metavar="TABLE", help=" ".join(TITLES))
+    parser.add_argument(
+        "arguments",
+        nargs="+",
+        metavar="RESULTS.json | TABLE",
+        help=f"files that LAMINA_BENCH_JSON wrote, and names of tables: {' '.join(TITLES)}",
+    )
     parser.add_argument("--readme", type=Path, help="write them here, between the markers")
     options = parser.parse_args(arguments)
-    report = Report.read(options.results)
-    missing = [name for name in options.tables if name not in tables(report)]
+    wanted = [word for word in options.arguments if word in TITLES]
+    files = [word for word in options.arguments if word not in TITLES]
+    if not files:
+        parser.error("expected a results file at the least")
+    try:
+        report = merged(files)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    missing = [name for name in wanted if name not in tables(report)]
     if missing:
         parser.error(
-            f"{options.results} has nothing for {', '.join(missing)}; it has "
+            f"{', '.join(files)}: nothing for {', '.join(missing)}; there is "
             + " ".join(tables(report))
         )
-    names = options.tables or (README_TABLES if options.readme else None)
+    names = wanted or (README_TABLES if options.readme else None)
     text = markdown(report, names)
     if options.readme is None:
         print(text, end="")

@@ -20,6 +20,7 @@ CONTENDERS = {
 TENSORFLOW = ["tensorflow", "tensorflow:no-autotune"]
 ENTERED = {
     "mnist": [name for name in CONTENDERS if name != "jax:steps"],
+    "dense": ["lamina", "torch:fused", "jax"],
     "cnn": ["lamina", "torch:fused", "jax:steps", *TENSORFLOW],
     "wide": ["lamina", "numpy", "torch:fused", "jax", *TENSORFLOW],
 }
@@ -56,9 +57,17 @@ def least_accuracy(plan) -> float:
     return 0.3 if plan.smoke else 0.9
 
 
+def in_turns(job: str, threads: int, report, plan) -> None:
+    turns = harness.alternating(contenders(job), plan.processes)
+    train(job, threads, report, turns, least_accuracy(plan))
+
+
 def test_mnist(threads, report, plan, probed):
-    turns = harness.alternating(contenders("mnist"), plan.processes)
-    train("mnist", threads, report, turns, least_accuracy(plan))
+    in_turns("mnist", threads, report, plan)
+
+
+def test_dense(threads, report, plan):
+    in_turns("dense", threads, report, plan)
 
 
 def once_each(job: str, threads: int, report, plan) -> None:

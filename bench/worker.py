@@ -2,10 +2,10 @@
 
     python -m bench.worker JOB CONTENDERS THREADS
 
-JOB: info; mnist, cnn, wide (one contender, of those in test_training.py); conveniences (lamina);
-gemm, conv, kernels (contenders that take turns, comma-separated: lamina,numpy,torch); predict
-(those, jax, tensorflow, onnxruntime); load_data. Standard output carries records only: whatever a
-library prints goes to standard error.
+JOB: info; mnist, dense, cnn, wide (one contender, of those in test_training.py); conveniences
+(lamina); gemm, conv, kernels (contenders that take turns, comma-separated: lamina,numpy,torch);
+predict (those, jax, tensorflow, onnxruntime); load_data. Standard output carries records only:
+whatever a library prints goes to standard error.
 """
 
 import importlib
@@ -97,7 +97,7 @@ CASES = {
 }
 JOBS = (
     {job.__name__: job for job in (info, conveniences, load_data)}
-    | {job: partial(train, job) for job in ("mnist", "cnn", "wide")}
+    | {job: partial(train, job) for job in ("mnist", "dense", "cnn", "wide")}
     | {job: partial(compare, job) for job in CASES}
 )
 

@@ -1,15 +1,18 @@
 """The benchmarks' own arithmetic: tables, comparison, limits, on a report that was made up."""
 
+import dataclasses
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from bench import compare, tables
 from bench.limits import Limits, NoProbeError, Work, build
 from bench.report import Report
 from bench.table import replaced
+from bench.training import jobs
 
 ROOT = Path(__file__).parent.parent
 MIB = 1 << 20
@@ -48,6 +51,19 @@ def made_up(slower: float = 1.0) -> Report:
     return report
 
 
+def of_threads(report: Report, threads: int) -> Report:
+    """What a run with so many threads alone would have measured."""
+    part = Report()
+    part.circumstances = report.circumstances
+    part.limits = Limits(
+        report.limits.caches,
+        {threads: report.limits.rates[threads]},
+        {threads: report.limits.clock[threads]},
+    )
+    part.measurements = {k: m for k, m in report.measurements.items() if m.threads == threads}
+    return part
+
+
 def run_table(*arguments: object) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "bench.table", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -73,6 +89,84 @@ def test_a_file_without_limits_is_read(tmp_path):
     assert old.get("gemm", "8×8×8", "lamina", 1).work == Work(flops=1e9)
     assert "gemm" in tables.tables(old)
     assert "limits" not in tables.tables(old)
+
+
+def test_files_of_one_and_of_two_threads_make_the_tables_of_both(tmp_path):
+    """In either order, side by side, with the scaling that neither file has."""
+    whole = made_up()
+    for threads in (1, 2):
+        of_threads(whole, threads).write(tmp_path / f"{threads}.json")
+    assert "scaling" not in tables.tables(Report.read(tmp_path / "1.json"))
+    whole.write(tmp_path / "whole.json")
+    names = ["mnist", "gemm", "kernels", "scaling", "limits"]
+    want = run_table(tmp_path / "whole.json", *names)
+    assert want.returncode == 0, want.stderr
+    assert "| batch 32, 1 thread | batch 32, 2 threads |" in want.stdout
+    assert "| MNIST batch 32 | 2.00, 100% of the loop's |" in want.stdout
+    got = run_table(tmp_path / "1.json", tmp_path / "2.json", *names)
+    assert (got.returncode, got.stdout, got.stderr) == (0, want.stdout, "")
+    other = run_table(tmp_path / "2.json", *names, tmp_path / "1.json")
+    assert other.stdout == want.stdout
+
+
+def test_what_two_runs_measured_is_put_together():
+    first, second = made_up(), made_up(slower=3)
+    second.circumstances |= {
+        "date": "2001-02-04",
+        "cpus": 1,
+        "versions": {"lamina": "0.1.0", "torch": "3.0"},
+        "not_found": ["numpy", "jax"],
+    }
+    second.limits.rates[2]["fma"] = 300.0
+    first.merge(second)
+    assert first.get("mnist", "batch 32", "lamina", 1).samples == [0.5] * 3 + [1.5] * 3
+    assert first.get("mnist", "batch 32", "lamina", 1).first == [1.0, 3.0]
+    assert first.limits.rates[2]["fma"] == 300.0
+    assert first.limits.rates[1]["fma"] == 100.0
+    assert first.limits.clock == {1: [100.0] * 2, 2: [200.0] * 2}
+    c = first.circumstances
+    assert (c["date"], c["cpus"]) == ("2001-02-03 and 2001-02-04", 2)
+    assert c["versions"] == {"lamina": "0.1.0", "numpy": "2.0", "torch": "3.0"}
+    assert c["not_found"] == ["jax"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"processor": "Abacus 8"}, "processor Abacus 9 and Abacus 8"),
+        ({"smoke": True}, "smoke False and True"),
+        ({"versions": {"lamina": "0.2.0"}}, "lamina 0.1.0 and 0.2.0"),
+    ],
+)
+def test_runs_that_cannot_be_compared_are_not_put_together(tmp_path, change, message):
+    made_up().write(tmp_path / "a.json")
+    other = made_up()
+    other.circumstances |= change
+    other.write(tmp_path / "b.json")
+    done = run_table(tmp_path / "a.json", tmp_path / "b.json")
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert message in done.stderr
+
+
+def test_the_dense_input_has_no_zeros_and_is_the_same_for_everybody():
+    small = [dataclasses.replace(job, rows=100) for job in jobs.JOBS["dense"]]
+    (x, y, x_test, y_test), again = jobs.data(small[0]), jobs.data(small[1])
+    assert all(np.array_equal(a, b) for a, b in zip((x, y, x_test, y_test), again, strict=True))
+    sparse, labels, *_ = jobs.data(dataclasses.replace(jobs.JOBS["mnist"][0], rows=100))
+    assert (sparse == 0).mean() > 0.75
+    assert np.array_equal(y, labels)
+    for rows in (x, x_test):
+        assert rows.dtype == np.float32
+        assert rows.min() >= 0.01
+    assert abs(x - sparse).max() <= 0.1 + 2**-23
+
+
+def test_a_table_needs_a_file(tmp_path):
+    for arguments in (["mnist"], [tmp_path / "none.json"]):
+        done = run_table(*arguments)
+        assert done.returncode == 2
+        assert "results file" in done.stderr or "none.json" in done.stderr
 
 
 def test_the_readme_s_table_is_replaced_and_nothing_else(tmp_path):
@@ -114,7 +208,7 @@ def test_a_table_that_is_not_there_is_named(tmp_path):
     made_up().write(tmp_path / "results.json")
     done = run_table(tmp_path / "results.json", "size")
     assert done.returncode != 0
-    assert "has nothing for size; it has limits mnist first scaling gemm kernels" in done.stderr
+    assert "nothing for size; there is limits mnist first scaling gemm kernels" in done.stderr
 
 
 def test_shares_of_the_limit_and_footnotes():

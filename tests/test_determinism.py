@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import lamina as la
-from lamina import _core
+from close import assert_bits
+from lamina import _core, kernels
 
 # Prints the SHA-256 of all weights after training, for 1, 2, 3 and 8 threads, twice each.
 SCRIPT = """
@@ -100,3 +101,30 @@ def test_batch_size_of_predict_changes_no_bit(model):
     want = model.predict(x, verbose=0).tobytes()
     for batch_size in (1, 7, 32, 1000):
         assert model.predict(x, batch_size=batch_size, verbose=0).tobytes() == want
+
+
+def test_a_kernel_gradient_along_many_rows_adds_its_blocks_in_order():
+    """A batch of 64 sequences is cut along K, the last one of 16 is not. Every N is a power of two,
+    so that what the loss divides by rounds nothing."""
+    rng = np.random.default_rng(4)
+    x = rng.standard_normal((80, 128, 16)).astype(np.float32)
+    t = rng.standard_normal((80, 128, 32)).astype(np.float32)
+    want = np.zeros((16, 32), np.float32)
+    for rows in (slice(0, 64), slice(64, 80)):
+        a, target = x[rows].reshape(-1, 16), t[rows].reshape(-1, 32)
+        dz = (kernels.gemm(a, want) - target) * np.float32(2 / target.size)
+        gradient = np.zeros_like(want)
+        for p in range(0, len(a), 256):
+            gradient += kernels.gemm(a[p : p + 256], dz[p : p + 256], trans_a=True)
+        want = want - gradient
+    before = la.get_num_threads()
+    try:
+        for threads in (1, 2, 3, 4):
+            la.set_num_threads(threads, oversubscribe=True)
+            dense = la.layers.Dense(32, use_bias=False, kernel_initializer="zeros")
+            model = la.Sequential([la.layers.Input((128, 16)), dense])
+            model.compile(la.optimizers.SGD(1.0), "mse")
+            model.fit(x, t, batch_size=64, shuffle=False, verbose=0)
+            assert_bits(model.get_weights()[0], want, what=f"{threads} threads")
+    finally:
+        la.set_num_threads(before)

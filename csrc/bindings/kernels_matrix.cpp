@@ -7,6 +7,7 @@
 #include "cpu/memory.h"
 #include "ops/column_sums.h"
 #include "ops/gemm.h"
+#include "ops/long_product.h"
 
 namespace lamina::bindings {
 namespace {
@@ -26,6 +27,23 @@ Activation activation_named(const Call& call, py::handle value) {
     known += (i == 0 ? "" : ", ") + std::string(kActivationNames[i]);
   }
   throw call.value_error("activation must be one of " + known + "; got '" + name + "'");
+}
+
+// All rounds in one region: at the end of each, every thread would be waited for.
+void multiply_long(float* c, const float* a, const float* b, const ops::LongProduct& product) {
+  const int workers = workers_for_tiles(product.sum_tiles(0), 2);
+  const int64_t piece = scratch_piece(product.scratch());
+  AlignedArray<float> partial(product.partial_floats()), scratch(piece * workers);
+  with_team(workers, [&](Team& team, int count) {
+    for (int64_t round = 0; round < product.rounds(); ++round) {
+      team.run(product.sum_tiles(round), count, [&](int64_t tile, int worker) {
+        product.sum(kernels(), partial.data(), a, b, round, tile, scratch.data() + piece * worker);
+      });
+      team.run(product.reduce_tiles(round), count, [&](int64_t tile, int) {
+        product.reduce(kernels(), c, partial.data(), round, tile);
+      });
+    }
+  });
 }
 
 py::array gemm(py::handle a_in, py::handle b_in, bool trans_a, bool trans_b, py::handle alpha,
@@ -55,7 +73,10 @@ py::array gemm(py::handle a_in, py::handle b_in, bool trans_a, bool trans_b, py:
                               call.number("activation_alpha", activation_alpha)};
   const FloatsOut c = call.out("out", out, {product.m, product.n});
   const bool plain = bias.data == nullptr && epilogue.activation == Activation::linear;
+  const ops::LongProduct along_k{product};
+  const bool cut = plain && product.alpha == 1.0f && product.beta == 0.0f && along_k.rounds() > 0;
   without_gil([&] {
+    if (cut) return multiply_long(c.data, a.data, b.data, along_k);
     for_tiles(
         product.tiles(), product.scratch(),
         [&](int64_t tile, float* scratch) {

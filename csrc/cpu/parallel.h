@@ -82,33 +82,47 @@ class Team {
   std::exception_ptr failure_;
 };
 
-// Runs body(tile, scratch) for every tile, on as many threads as have `least` tiles each: by
-// default a few dozen microseconds of work, which pay for waking a thread. scratch is aligned and
-// holds scratch_floats floats, one piece a worker.
-template <class Body>
-void for_tiles(int64_t tiles, int64_t scratch_floats, Body&& body, int64_t least = 4) {
-  if (tiles <= 0) return;
-  const int64_t useful = std::max<int64_t>(1, tiles / std::max<int64_t>(1, least));
-  const int workers = static_cast<int>(std::min<int64_t>(useful, num_threads()));
-  const int64_t piece = (scratch_floats + 15) / 16 * 16;
-  AlignedArray<float> scratch(piece * workers);
-  if (workers == 1) {
-    for (int64_t tile = 0; tile < tiles; ++tile) body(tile, scratch.data());
-    return;
-  }
+// Calls lead(team, count) on worker 0 of one region, with `count` workers to hand tiles to.
+template <class Lead>
+void with_team(int workers, Lead&& lead) {
   Team team(workers);
-  const auto share = [&](int64_t tile, int worker) { body(tile, scratch.data() + piece * worker); };
   std::exception_ptr failure;
   parallel_region(workers, [&](int worker, int count) {
     if (worker != 0) return team.help(worker);
     try {
-      team.run(tiles, count, share);
+      lead(team, count);
     } catch (...) {
       failure = std::current_exception();
     }
     team.dismiss();
   });
   if (failure) std::rethrow_exception(failure);
+}
+
+// As many threads as have `least` tiles each: by default a few dozen microseconds of work, which
+// pay for waking a thread.
+inline int workers_for_tiles(int64_t tiles, int64_t least = 4) {
+  const int64_t useful = std::max<int64_t>(1, tiles / std::max<int64_t>(1, least));
+  return static_cast<int>(std::min<int64_t>(useful, num_threads()));
+}
+
+// Floats of scratch that keep the workers' pieces apart.
+inline int64_t scratch_piece(int64_t floats) { return (floats + 15) / 16 * 16; }
+
+// Runs body(tile, scratch) for every tile. scratch is aligned and holds scratch_floats floats, one
+// piece a worker.
+template <class Body>
+void for_tiles(int64_t tiles, int64_t scratch_floats, Body&& body, int64_t least = 4) {
+  if (tiles <= 0) return;
+  const int workers = workers_for_tiles(tiles, least);
+  const int64_t piece = scratch_piece(scratch_floats);
+  AlignedArray<float> scratch(piece * workers);
+  if (workers == 1) {
+    for (int64_t tile = 0; tile < tiles; ++tile) body(tile, scratch.data());
+    return;
+  }
+  const auto share = [&](int64_t tile, int worker) { body(tile, scratch.data() + piece * worker); };
+  with_team(workers, [&](Team& team, int count) { team.run(tiles, count, share); });
 }
 
 }  // namespace lamina

@@ -11,6 +11,7 @@
 
 #include "engine/program.h"
 #include "engine/shape.h"
+#include "ops/gemm.h"
 
 namespace lamina::engine {
 
@@ -110,5 +111,9 @@ void add_activation_backward(Program& program, Place& place, const ActivationSpe
 // dbias = sum of dy over all rows of `cols` elements, to the flat gradients at `offset`.
 void add_bias_gradient(Program& program, std::string what, int dy, int64_t per_row, int64_t cols,
                        int64_t offset);
+// The product of the buffers a and b, to the flat gradients at `offset`, for batches where it is
+// better cut along K; `most` is that of a full batch. Adds nothing where no batch is such.
+void add_long_product(Program& program, const std::string& what, int a, int b, int64_t offset,
+                      const ops::Gemm& most, std::function<ops::Gemm(const Run&)> product);
 
 }  // namespace lamina::engine

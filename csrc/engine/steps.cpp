@@ -4,6 +4,7 @@
 
 #include "engine/layer.h"
 #include "ops/column_sums.h"
+#include "ops/long_product.h"
 #include "ops/pieces.h"
 
 namespace lamina::engine {
@@ -130,6 +131,35 @@ void add_bias_gradient(Program& program, std::string what, int dy, int64_t per_r
                      op.reduce(*run.kernels, run.gradients + offset, run.buffer(partial),
                                run.rows * per_row, tile);
                    }});
+}
+
+void add_long_product(Program& program, const std::string& what, int a, int b, int64_t offset,
+                      const ops::Gemm& most, std::function<ops::Gemm(const Run&)> product) {
+  const ops::LongProduct largest{most};
+  if (largest.rounds() == 0) return;
+  const int partial = program.buffer(0, largest.partial_floats());
+  const auto op = [product = std::move(product)](const Run& run) {
+    return ops::LongProduct{product(run)};
+  };
+  for (int64_t round = 0; round < largest.rounds(); ++round) {
+    program.add({.what = what + ", along K",
+                 .uses = {a, b, partial},
+                 .tiles = [=](const Run& run) { return op(run).sum_tiles(round); },
+                 .body =
+                     [=](const Run& run, int64_t tile, float* scratch) {
+                       op(run).sum(*run.kernels, run.buffer(partial), run.buffer(a), run.buffer(b),
+                                   round, tile, scratch);
+                     },
+                 .scratch = largest.scratch()});
+    program.add({.what = what + ", total",
+                 .uses = {partial},
+                 .tiles = [=](const Run& run) { return op(run).reduce_tiles(round); },
+                 .body =
+                     [=](const Run& run, int64_t tile, float*) {
+                       op(run).reduce(*run.kernels, run.gradients + offset, run.buffer(partial),
+                                      round, tile);
+                     }});
+  }
 }
 
 }  // namespace lamina::engine

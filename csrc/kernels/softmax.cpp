@@ -20,16 +20,28 @@ LAMINA_INLINE float row_largest(const float* x, int64_t cols) {
   return largest(most);
 }
 
+// Rows of up to sixteen columns: finish(block, most) turns a block of them, whose largest elements
+// are `most`, into the results.
+template <class Finish>
+LAMINA_INLINE void short_rows(float* y, const float* x, int64_t rows, int64_t cols,
+                              Finish&& finish) {
+  Columns block;
+  for (int64_t i = 0; i < rows; i += kLanes) {
+    block.read(x + i * cols, rows - i, cols);
+    f32x16 most = splat(-kInfinity);
+    for (int64_t j = 0; j < cols; ++j) most = max(most, block.at(j));
+    finish(block, most);
+    block.write(y + i * cols, rows - i, cols);
+  }
+}
+
 }  // namespace
 
 // y[i, j] = exp(x[i, j] - m) / sum_k exp(x[i, k] - m), m = max_k x[i, k]
 void softmax_forward(float* y, const float* x, int64_t rows, int64_t cols) {
   if (cols <= kLanes) {
-    Columns block;
-    for (int64_t i = 0; i < rows; i += kLanes) {
-      block.read(x + i * cols, rows - i, cols);
-      f32x16 most = splat(-kInfinity), total = zero();
-      for (int64_t j = 0; j < cols; ++j) most = max(most, block.at(j));
+    short_rows(y, x, rows, cols, [&](Columns& block, f32x16 most) {
+      f32x16 total = zero();
       for (int64_t j = 0; j < cols; ++j) {
         const f32x16 e = exp_nonpositive(block.at(j) - most);
         block.set(j, e);
@@ -37,8 +49,7 @@ void softmax_forward(float* y, const float* x, int64_t rows, int64_t cols) {
       }
       const f32x16 inverse = splat(1.0f) / total;
       for (int64_t j = 0; j < cols; ++j) block.set(j, block.at(j) * inverse);
-      block.write(y + i * cols, rows - i, cols);
-    }
+    });
     return;
   }
   const bool past = streamed(rows * cols, y, x) && cols <= kKeptFloats;
@@ -80,11 +91,8 @@ void softmax_backward(float* dx, const float* dy, const float* y, int64_t rows, 
 // y[i, j] = (x[i, j] - m) - log(sum_k exp(x[i, k] - m))
 void log_softmax_forward(float* y, const float* x, int64_t rows, int64_t cols) {
   if (cols <= kLanes) {
-    Columns block;
-    for (int64_t i = 0; i < rows; i += kLanes) {
-      block.read(x + i * cols, rows - i, cols);
-      f32x16 most = splat(-kInfinity), total = zero();
-      for (int64_t j = 0; j < cols; ++j) most = max(most, block.at(j));
+    short_rows(y, x, rows, cols, [&](Columns& block, f32x16 most) {
+      f32x16 total = zero();
       for (int64_t j = 0; j < cols; ++j) {
         const f32x16 shifted = block.at(j) - most;
         block.set(j, shifted);
@@ -92,8 +100,7 @@ void log_softmax_forward(float* y, const float* x, int64_t rows, int64_t cols) {
       }
       const f32x16 log_total = log(total);
       for (int64_t j = 0; j < cols; ++j) block.set(j, block.at(j) - log_total);
-      block.write(y + i * cols, rows - i, cols);
-    }
+    });
     return;
   }
   const bool past = streamed(rows * cols, y, x);

@@ -12,6 +12,7 @@ the first few, where the worst case is the sharper one; alpha, beta and bias rou
 import numpy as np
 import pytest
 
+import lamina as la
 from close import UNIT, assert_bits, assert_close
 from kernel_inputs import normal, rng
 from lamina import kernels, reference
@@ -23,6 +24,14 @@ SHAPES = [
     (17, 63, 63), (31, 129, 65), (65, 48, 31), (32, 10, 128), (24, 128, 784), (385, 65, 33),
     (64, 513, 17), (97, 520, 257), (13, 1100, 300), (400, 530, 20),
 ]  # fmt: skip
+# Small m x n and long k: the least that is cut along K and a block less, a C of one element, and
+# (transposed A) operands that no cache holds.
+LONG = [
+    (64, 64, 256 * 8), (64, 64, 256 * 7), (6, 50, 7000), (1, 1, 2**21 + 5), (1, 7, 300_001),
+    (10, 128, 3000), (1, 512, 8321),
+]  # fmt: skip
+# A second round of partial sums, of one block of one product. It takes the emulated fma seconds.
+LONGEST = (64, 64, 256 * 64 + 1)
 TRANSPOSES = [(False, False), (False, True), (True, False), (True, True)]
 ACTIVATIONS = [
     ("linear", 0.0), ("relu", 0.0), ("leaky_relu", 0.3), ("elu", 1.5), ("sigmoid", 0.0),
@@ -146,6 +155,31 @@ def test_a_row_does_not_depend_on_its_batch():
         for rows in (slice(0, 1), slice(5, 6), slice(129, 130), slice(3, 80)):
             part = kernels.gemm(a[rows], b, bias=bias, activation="sigmoid")
             assert_bits(part, whole[rows], what=f"rows {rows} of n = {n}")
+
+
+@pytest.fixture
+def threads():
+    before = la.get_num_threads()
+    yield lambda n: la.set_num_threads(n, oversubscribe=True)
+    la.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("trans_a", "trans_b"), TRANSPOSES)
+def test_a_long_product_is_the_sum_of_its_blocks_in_order(trans_a, trans_b, threads):
+    """Bit by bit and for any number of threads, though it is cut along K."""
+    g = rng(9)
+    for m, n, k in [*LONG, LONGEST] if trans_a and trans_b else LONG:
+        a, b = normal(g, m, k), normal(g, k, n)
+        want = np.zeros((m, n), np.float32)
+        for p in range(0, k, 256):
+            want += kernels.gemm(a[:, p : p + 256], b[p : p + 256])
+        sa = np.ascontiguousarray(a.T) if trans_a else a
+        sb = np.ascontiguousarray(b.T) if trans_b else b
+        for count in (1, 2, 3, 4):
+            threads(count)
+            dirty = np.full((m, n), np.nan, np.float32)
+            got = kernels.gemm(sa, sb, trans_a=trans_a, trans_b=trans_b, out=dirty)
+            assert_bits(got, want, what=f"{m} x {n} x {k} by {count}")
 
 
 def test_no_worse_than_numpy():

@@ -46,6 +46,10 @@ GEMM = [
       "every panel gets the first panel's bias", "gemm"),
     M("ops/gemm.cpp", "a + i0 * a_row + p * a_col", "a + i0 * a_row + p * a_row",
       "the next block of K is looked for along the wrong axis", "gemm"),
+    M("ops/long_product.cpp", "if (round == 0) {", "if (true) {",
+      "every round of a long product begins anew", "gemm"),
+    M("ops/long_product.cpp", "rounds_of_blocks().begin(round) + s;", "s;",
+      "every round of a long product takes the first one's blocks", "gemm"),
 ]  # fmt: skip
 
 LIVE_TERMS = [

@@ -2,6 +2,7 @@
 #include "engine/layers/layers.h"
 #include "engine/layers/live_dense.h"
 #include "ops/gemm.h"
+#include "ops/long_product.h"
 
 namespace lamina::engine {
 namespace {
@@ -68,27 +69,16 @@ class Dense final : public Layer {
     if (!place.skip_activation) add_activation_backward(program, place, activation_);
     const int64_t inputs = place.input.back(), units = units_;
     const int64_t per_row = rows_per_row(place);
-    const int x = place.x, dz = place.dy;
+    const int dz = place.dy;
     const int64_t kernel = place.params[0];
     const int64_t capacity = program.capacity() * per_row;
-    if (!place.frozen && !live_dense(place).add_kernel_gradient(program, place, name())) {
-      const auto product = [=](const Run& run) {
-        return ops::Gemm{.m = inputs, .n = units, .k = run.rows * per_row, .trans_a = true};
-      };
-      program.add(
-          {.what = name() + " kernel gradient",
-           .uses = {x, dz},
-           .tiles = [=](const Run& run) { return product(run).tiles(); },
-           .body =
-               [=](const Run& run, int64_t tile, float* scratch) {
-                 product(run).run(*run.kernels, run.gradients + kernel, run.buffer(x),
-                                  run.buffer(dz), nullptr, tile, scratch);
-               },
-           .scratch =
-               ops::Gemm{.m = inputs, .n = units, .k = capacity, .trans_a = true}.scratch()});
-    }
-    if (!place.frozen && use_bias_) {
-      add_bias_gradient(program, name() + " bias gradient", dz, per_row, units, place.params[1]);
+    if (!place.frozen) {
+      if (!live_dense(place).add_kernel_gradient(program, place, name())) {
+        add_kernel_gradient(program, place);
+      }
+      if (use_bias_) {
+        add_bias_gradient(program, name() + " bias gradient", dz, per_row, units, place.params[1]);
+      }
     }
     if (!place.needs_dx) return;
     const int dx = place.dx = program.buffer(place.input_size());
@@ -113,6 +103,34 @@ class Dense final : public Layer {
     int64_t rows = 1;
     for (size_t i = 0; i + 1 < place.input.size(); ++i) rows *= place.input[i];
     return rows;
+  }
+
+  void add_kernel_gradient(Program& program, const Place& place) const {
+    const int64_t inputs = place.input.back(), units = units_;
+    const int64_t per_row = rows_per_row(place);
+    const int x = place.x, dz = place.dy;
+    const int64_t kernel = place.params[0];
+    const ops::Gemm most{
+        .m = inputs, .n = units, .k = program.capacity() * per_row, .trans_a = true};
+    const auto product = [=](const Run& run) {
+      ops::Gemm g = most;
+      g.k = run.rows * per_row;
+      return g;
+    };
+    program.add({.what = name() + " kernel gradient",
+                 .uses = {x, dz},
+                 .tiles =
+                     [=](const Run& run) {
+                       const bool along_k = ops::LongProduct{product(run)}.rounds() > 0;
+                       return along_k ? 0 : product(run).tiles();
+                     },
+                 .body =
+                     [=](const Run& run, int64_t tile, float* scratch) {
+                       product(run).run(*run.kernels, run.gradients + kernel, run.buffer(x),
+                                        run.buffer(dz), nullptr, tile, scratch);
+                     },
+                 .scratch = most.scratch()});
+    add_long_product(program, name() + " kernel gradient", x, dz, kernel, most, product);
   }
 
   LiveDense live_dense(const Place& place) const {

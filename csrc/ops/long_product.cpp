@@ -1,0 +1,92 @@
+#include "ops/long_product.h"
+
+#include <algorithm>
+
+namespace lamina::ops {
+namespace {
+
+constexpr int64_t kPartialFloats = int64_t{1} << 18;            // one round's
+constexpr int64_t kTilesForAll = 8;                             // enough to share out
+constexpr int64_t kMostFloats = kPartialFloats / kTilesForAll;  // of C
+constexpr int64_t kMostColumns = 512;               // of B, of which a worker has a block
+constexpr int64_t kTileWork = int64_t{1} << 18;     // multiply-adds: a few microseconds
+constexpr int64_t kCacheFloats = int64_t{1} << 22;  // of A and B together
+constexpr int64_t kReducedFloats = 256;             // of C, in a tile of the second phase
+
+// The copy of a block of B, where that is transposed.
+int64_t packed_row(int64_t columns) { return (columns + 15) / 16 * 16 + 16; }
+
+}  // namespace
+
+// Two reasons: C makes too few tiles; or a row of A and one of B are stored for each term, and
+// come from memory. Then every tile of C would read its columns of all those rows, a few of each
+// line and page, where a block of K reads whole rows, once: 1.2 to 1.8 times as fast on one thread.
+int64_t LongProduct::rounds() const {
+  if (floats() == 0 || floats() > kMostFloats || whole.n > kMostColumns) return 0;
+  const bool is_long = blocks().count() >= kTilesForAll;
+  const bool is_work = floats() * whole.k >= kTilesForAll * kTileWork;
+  if (!is_long || !is_work) return 0;
+  const bool by_rows = whole.trans_a && !whole.trans_b;
+  const bool from_memory = (whole.m + whole.n) * whole.k > kCacheFloats;
+  return whole.tiles() < kTilesForAll || (by_rows && from_memory) ? rounds_of_blocks().count() : 0;
+}
+
+Pieces LongProduct::rounds_of_blocks() const {
+  return {blocks().count(), kPartialFloats / floats()};
+}
+
+int64_t LongProduct::partial_floats() const {
+  return rounds() == 0 ? 0 : rounds_of_blocks().length(0) * floats();
+}
+
+int64_t LongProduct::scratch() const {
+  return rounds() > 0 && whole.trans_b ? kGemmBlockK * packed_row(whole.n) : 0;
+}
+
+// Of the round's blocks. A block is a tile unless C is tiny.
+Pieces LongProduct::tiles_of_blocks(int64_t round) const {
+  const int64_t count = rounds() > round ? rounds_of_blocks().length(round) : 0;
+  return {count, std::max<int64_t>(1, kTileWork / std::max<int64_t>(1, floats() * kGemmBlockK))};
+}
+
+int64_t LongProduct::sum_tiles(int64_t round) const { return tiles_of_blocks(round).count(); }
+
+void LongProduct::sum(const Kernels& kernels, float* partial, const float* a, const float* b,
+                      int64_t round, int64_t tile, float* scratch) const {
+  const int64_t m = whole.m, n = whole.n, k = whole.k;
+  const int64_t a_row = whole.trans_a ? 1 : k, a_col = whole.trans_a ? m : 1;
+  const Pieces tiles = tiles_of_blocks(round);
+  for (int64_t s = tiles.begin(tile); s < tiles.end(tile); ++s) {
+    const int64_t block = rounds_of_blocks().begin(round) + s;
+    const int64_t p = blocks().begin(block), depth = blocks().length(block);
+    const float* terms = b + p * n;
+    int64_t row = n;
+    if (whole.trans_b) {
+      row = packed_row(n);
+      kernels.gemm_pack(scratch, row, b + p, 1, k, depth, n);
+      terms = scratch;
+    }
+    kernels.gemm_block(partial + s * m * n, n, a + p * a_col, a_row, a_col, terms, row, m, n, depth,
+                       1.0f, 0.0f, nullptr, nullptr);
+  }
+}
+
+int64_t LongProduct::reduce_tiles(int64_t round) const {
+  return rounds() > round ? Pieces{floats(), kReducedFloats}.count() : 0;
+}
+
+void LongProduct::reduce(const Kernels& kernels, float* c, const float* partial, int64_t round,
+                         int64_t tile) const {
+  const Pieces elements{floats(), kReducedFloats};
+  const int64_t begin = elements.begin(tile), end = elements.end(tile);
+  const int64_t count = rounds_of_blocks().length(round);
+  if (round == 0) {
+    add_partials(kernels, c, partial, count, floats(), begin, end);
+    return;
+  }
+  for (int64_t s = 0; s < count; ++s) {
+    kernels.accumulate(c + begin, partial + s * floats() + begin, end - begin);
+  }
+}
+
+}  // namespace lamina::ops
