@@ -5,8 +5,10 @@
 #include "bindings/kernels.h"
 #include "cpu/dispatch.h"
 #include "cpu/memory.h"
+#include "cpu/precision.h"
 #include "ops/column_sums.h"
 #include "ops/gemm.h"
+#include "ops/split_product.h"
 
 namespace lamina::bindings {
 namespace {
@@ -56,11 +58,25 @@ py::array gemm(py::handle a_in, py::handle b_in, bool trans_a, bool trans_b, py:
   const FloatsOut c = call.out("out", out, {product.m, product.n});
   const bool plain = bias.data == nullptr && epilogue.activation == Activation::linear;
   without_gil([&] {
+    const GemmEpilogue* after = plain ? nullptr : &epilogue;
+    const ops::SplitProduct split{product, matmul_mode()};
+    if (split.mode.splits() && ops::SplitProduct::pays(product.n, product.k)) {
+      AlignedArray<float> split_b(split.split_floats());
+      for_tiles(split.split_tiles(), 0, [&](int64_t tile, float*) {
+        split.split(kernels(), split_b.data(), b.data, tile);
+      });
+      for_tiles(
+          split.tiles(), split.scratch(),
+          [&](int64_t tile, float* scratch) {
+            split.run(kernels(), c.data, a.data, b.data, split_b.data(), after, tile, scratch);
+          },
+          split.least_tiles());
+      return;
+    }
     for_tiles(
         product.tiles(), product.scratch(),
         [&](int64_t tile, float* scratch) {
-          product.run(kernels(), c.data, a.data, b.data, plain ? nullptr : &epilogue, tile,
-                      scratch);
+          product.run(kernels(), c.data, a.data, b.data, after, tile, scratch);
         },
         product.least_tiles());
   });
