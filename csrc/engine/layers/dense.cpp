@@ -1,5 +1,6 @@
 // Dense: y = activation(x W + b) along the last axis; W is (inputs, units).
 #include "engine/layers/layers.h"
+#include "engine/split_steps.h"
 #include "ops/gemm.h"
 
 namespace lamina::engine {
@@ -53,6 +54,12 @@ class Dense final : public Layer {
              },
          .scratch =
              ops::Gemm{.m = program.capacity() * per_row, .n = units, .k = inputs}.scratch()});
+    multiply_last_in_parts(program, true, product, [=](const Run& run) -> ProductOperands {
+      return {run.buffer(z),
+              run.buffer(x),
+              run.parameters + kernel,
+              {bias < 0 ? nullptr : run.parameters + bias, function, alpha}};
+    });
     place.y = z;
     if (fused) {
       place.saved.push_back(z);
@@ -83,6 +90,9 @@ class Dense final : public Layer {
                },
            .scratch =
                ops::Gemm{.m = inputs, .n = units, .k = capacity, .trans_a = true}.scratch()});
+      multiply_last_in_parts(program, false, product, [=](const Run& run) -> ProductOperands {
+        return {run.gradients + kernel, run.buffer(x), run.buffer(dz)};
+      });
       if (use_bias_) {
         add_bias_gradient(program, name() + " bias gradient", dz, per_row, units, place.params[1]);
       }
@@ -102,6 +112,9 @@ class Dense final : public Layer {
                                 run.parameters + kernel, nullptr, tile, scratch);
              },
          .scratch = ops::Gemm{.m = capacity, .n = inputs, .k = units, .trans_b = true}.scratch()});
+    multiply_last_in_parts(program, true, product, [=](const Run& run) -> ProductOperands {
+      return {run.buffer(dx), run.buffer(dz), run.parameters + kernel};
+    });
   }
 
  private:
