@@ -26,10 +26,18 @@ lamina_isa(neon "^(aarch64|arm64)$" LAMINA_SIMD_NEON)
 lamina_isa(portable ".*" LAMINA_SIMD_PORTABLE -O2)
 
 # A matrix unit: one more copy of the product of bf16 parts, beside the kernels of an instruction set
-# that every processor with the unit has.
+# that every processor with the unit has. A compiler that does not know the unit builds without.
+include(CheckCXXSourceCompiles)
 function(lamina_matrix_unit name architecture backend)
   if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "${architecture}"
      OR (LAMINA_ONLY_ISAS AND NOT name MATCHES "${LAMINA_ONLY_ISAS}"))
+    return()
+  endif()
+  set(flags ${ARGN})
+  list(FILTER flags EXCLUDE REGEX "^\\$<")
+  list(JOIN flags " " CMAKE_REQUIRED_FLAGS)
+  check_cxx_source_compiles("int main() {}" LAMINA_COMPILER_KNOWS_${name})
+  if(NOT LAMINA_COMPILER_KNOWS_${name})
     return()
   endif()
   add_library(lamina_kernels_${name} OBJECT ${CMAKE_CURRENT_SOURCE_DIR}/csrc/kernels/matrix_unit.cpp)

@@ -14,7 +14,9 @@ namespace {
 constexpr int64_t kTileRows = 128, kMostColumns = 512, kLeastColumns = 64;
 constexpr int64_t kTilesForAll = 8;  // enough to share out
 
-// What one tile of splitting takes of B: about four microseconds.
+constexpr int64_t kLeastWork = 1 << 22;  // multiply-adds: some dozen microseconds on AMX
+
+// What one tile of splitting takes of B: five microseconds for three parts, eight if transposed.
 constexpr int64_t kSplitColumns = 64, kSplitTerms = 256;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -58,6 +60,10 @@ int64_t SplitProduct::tile_columns() const {
 int64_t SplitProduct::tiles() const {
   if (gemm.m == 0 || gemm.n == 0) return 0;
   return ceil_div(gemm.m, tile_rows()) * ceil_div(gemm.n, tile_columns());
+}
+
+int64_t SplitProduct::least_tiles() const {
+  return ceil_div(kLeastWork, std::max<int64_t>(1, tile_rows() * tile_columns() * gemm.k));
 }
 
 // A worker's tiles follow each other along a row of tiles, for the sake of A.

@@ -22,8 +22,8 @@ struct SplitProduct {
   Gemm gemm;
   MatmulMode mode;
 
-  // Does splitting pay? With few columns it costs as much as they do. A few terms have no sum for a
-  // matrix unit to be better at. Both are shapes of the layer, not of the batch.
+  // Does splitting pay? With few columns, splitting A takes as long as they do. With few terms,
+  // most of a tile would be zeros. The rows do not count: they are the batch.
   static bool pays(int64_t n, int64_t k) { return n >= 64 && k >= kUnitTerms; }
 
   int64_t split_floats() const;  // of op(B); grows with k
@@ -31,8 +31,8 @@ struct SplitProduct {
   void split(const Kernels& kernels, float* split_b, const float* b, int64_t tile) const;
 
   int64_t tiles() const;
-  int64_t least_tiles() const { return 1; }  // that pay for waking a thread
-  int64_t scratch() const;                   // floats per worker; enough for any smaller m or k too
+  int64_t least_tiles() const;  // that pay for waking a thread
+  int64_t scratch() const;      // floats per worker; enough for any smaller m or k too
   void run(const Kernels& kernels, float* c, const float* a, const float* b, const float* split_b,
            const GemmEpilogue* epilogue, int64_t tile, float* scratch) const;
 

@@ -169,15 +169,17 @@ def test_alpha_beta_bias_and_activation(level):
     g = rng(6)
     for m, n, k in [(7, 70, 40), (130, 64, 33), (3, 530, 520)]:
         a, b, c, bias = normal(g, m, k) / 4, normal(g, k, n) / 4, normal(g, m, n), normal(g, n)
-        for alpha, beta in [(1, 0), (0.5, 0), (-1.7, 0.3), (1, 1), (0, 1)]:
-            for name in ("linear", "relu", "elu", "sigmoid", "gelu", "softplus"):
-                options = {"alpha": alpha, "beta": beta, "bias": bias, "activation": name}
-                options["activation_alpha"] = 1.5
-                want = reference.gemm(a, b, c=c, precision=level, **options)
-                got = kernels.gemm(a, b, out=c.copy(), **options)
-                scale = abs(alpha) * size_of(a, b) + abs(beta) * np.abs(c) + np.abs(bias)
-                # No activation here is steeper than 1.5; its own error is at most 8 UNIT.
-                assert_close(got, want, rtol=8 * UNIT, atol=15 * UNIT, scale=scale, what=name)
+        for alpha, beta, name in [
+            (1, 0, "linear"), (0.5, 0, "relu"), (-1.7, 0.3, "elu"),
+            (1, 1, "sigmoid"), (0, 1, "gelu"), (1, -2, "softplus"),
+        ]:  # fmt: skip
+            options = {"alpha": alpha, "beta": beta, "bias": bias, "activation": name}
+            options["activation_alpha"] = 1.5
+            want = reference.gemm(a, b, c=c, precision=level, **options)
+            got = kernels.gemm(a, b, out=c.copy(), **options)
+            scale = abs(alpha) * size_of(a, b) + abs(beta) * np.abs(c) + np.abs(bias)
+            # No activation here is steeper than 1.5; its own error is at most 8 UNIT.
+            assert_close(got, want, rtol=8 * UNIT, atol=15 * UNIT, scale=scale, what=name)
 
 
 def test_beta_zero_reads_no_output(level):
