@@ -1,7 +1,9 @@
-"""Matrix products: the shapes of the MNIST model's forward and backward passes, and squares."""
+"""Matrix products: the shapes of the MNIST model's forward and backward passes, and squares. Where
+there is a matrix unit, the levels below float32 too."""
 
 import numpy as np
 
+from . import precision_cases
 from .case import Case, sum_tolerance
 from .limits import Work
 
@@ -31,6 +33,7 @@ def cases(names: list[str], smoke: bool):
         name += ", bias, relu" if epilogue else ""
         size = [min(d, 256) for d in (m, n, k)] if smoke else [m, n, k]
         yield gemm_case(name, *size, transposed, names, epilogue)
+    yield from precision_cases.cases(names, smoke)
 
 
 def gemm_case(name, m, n, k, transposed, names, epilogue) -> Case:

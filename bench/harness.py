@@ -130,6 +130,7 @@ def circumstances(job_info: dict) -> dict:
         "isa": job_info["isa"],
         "compiler": job_info["compiler"],
         "blas": job_info["blas"],
+        "matrix_unit": job_info["matrix_unit"],
         "versions": versions,
         "not_found": peers.absent(),
         "smoke": plan().smoke,

@@ -52,6 +52,8 @@ def heading(report: Report) -> list[str]:
     ]
     if c["not_found"]:
         lines.append(f"not found, and so not measured: {', '.join(c['not_found'])}")
+    if c.get("matrix_unit", "amx") != "amx":  # older reports do not say
+        lines.append(f"no products below float32: matrix unit {c['matrix_unit']}")
     if report.limits.reason:
         lines.append(f"no limits of the machine: {report.limits.reason}")
     if c["smoke"]:

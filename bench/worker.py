@@ -21,8 +21,11 @@ from . import harness, peers
 def info(names, threads, plan):
     import lamina
 
+    from . import precision_cases
+
     config = lamina.show_config("dicts")
-    yield {key: config[key] for key in ("version", "isa", "compiler")} | {"blas": blas()}
+    record = {key: config[key] for key in ("version", "isa", "compiler")}
+    yield record | {"blas": blas(), "matrix_unit": precision_cases.matrix_unit()}
 
 
 def blas() -> str:

@@ -24,3 +24,30 @@ lamina_isa(avx2 "^(x86_64|AMD64)$" LAMINA_SIMD_AVX2 -mavx2 -mfma)
 lamina_isa(neon "^(aarch64|arm64)$" LAMINA_SIMD_NEON)
 # -O2: it is there to run anywhere, and -O3 would double its time to compile.
 lamina_isa(portable ".*" LAMINA_SIMD_PORTABLE -O2)
+
+# A matrix unit: one more copy of the product of bf16 parts, beside the kernels of an instruction set
+# that every processor with the unit has. A compiler that does not know the unit builds without.
+include(CheckCXXSourceCompiles)
+function(lamina_matrix_unit name architecture backend)
+  if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "${architecture}"
+     OR (LAMINA_ONLY_ISAS AND NOT name MATCHES "${LAMINA_ONLY_ISAS}"))
+    return()
+  endif()
+  set(flags ${ARGN})
+  list(FILTER flags EXCLUDE REGEX "^\\$<")
+  list(JOIN flags " " CMAKE_REQUIRED_FLAGS)
+  check_cxx_source_compiles("int main() {}" LAMINA_COMPILER_KNOWS_${name})
+  if(NOT LAMINA_COMPILER_KNOWS_${name})
+    return()
+  endif()
+  add_library(lamina_kernels_${name} OBJECT ${CMAKE_CURRENT_SOURCE_DIR}/csrc/kernels/matrix_unit.cpp)
+  target_compile_definitions(lamina_kernels_${name} PRIVATE LAMINA_ISA=${name} ${backend})
+  target_compile_options(lamina_kernels_${name} PRIVATE -O3 ${ARGN})
+  target_link_libraries(lamina_kernels_${name} PRIVATE lamina_options)
+  set(LAMINA_ISAS ${LAMINA_ISAS} ${name} PARENT_SCOPE)
+endfunction()
+
+lamina_matrix_unit(amx "^(x86_64|AMD64)$" "LAMINA_SIMD_AVX512;LAMINA_TILES_AMX"
+                   -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512
+                   -mamx-tile -mamx-bf16 -Wno-uninitialized
+                   $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)

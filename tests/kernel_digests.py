@@ -4,9 +4,11 @@ for each instruction set and number of threads, and asks for the same answer.
 
 import hashlib
 import json
+import os
 
 import numpy as np
 
+import lamina as la
 from kernel_inputs import all_finite, normal, rng
 from lamina import kernels
 
@@ -67,6 +69,17 @@ def products(g):
         yield f"gemm {m} x {n} x {k}", shape(m, n, k)
 
 
+def products_of_parts(g):
+    os.environ["LAMINA_MATRIX_UNIT"] = "emulated"
+    for level in ("high", "medium", "low"):
+        la.set_float32_matmul_precision(level)
+        for name, results in products(g):
+            yield f"{level} {name}", results
+        a, b = normal(g, 33, 90) * np.float32(2.0**-120), normal(g, 90, 70)
+        yield f"{level} of denormals", [kernels.gemm(a, b), kernels.gemm(a, b * np.float32(1e-5))]
+    la.set_float32_matmul_precision("highest")
+
+
 def images(g):
     for channels, filters, options in [
         (1, 32, {}),
@@ -119,6 +132,6 @@ def the_rest(g):
 
 
 if __name__ == "__main__":
-    groups = (element_by_element, by_row, products, images, the_rest)
+    groups = (element_by_element, by_row, products, images, the_rest, products_of_parts)
     found = {name: digest(r) for i, group in enumerate(groups) for name, r in group(rng(200, i))}
     print(json.dumps(found))

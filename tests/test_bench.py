@@ -29,6 +29,7 @@ def made_up(slower: float = 1.0) -> Report:
         "isa": "avx2",
         "compiler": "12.2.0",
         "blas": "unknown",
+        "matrix_unit": "none: it has beads",
         "versions": {"lamina": "0.1.0", "numpy": "2.0"},
         "not_found": ["torch"],
         "smoke": False,
@@ -283,3 +284,19 @@ def test_a_comparison_puts_what_moved_first():
     ]
     assert rows[1][1:] == ["0.500 s", "0.625 s", "1.25", "NumPy by hand 1.00", "×2.00", "×1.60"]
     assert compare.compare(Report(), new) is None
+
+
+def test_levels_below_float32_have_rows_where_there_is_a_matrix_unit(monkeypatch):
+    from bench import precision_cases
+
+    monkeypatch.setenv("LAMINA_MATRIX_UNIT", "none")
+    assert precision_cases.matrix_unit().startswith("none: ")
+    assert list(precision_cases.cases(["lamina", "numpy"], True)) == []
+    assert "matrix unit none: it has beads" in "\n".join(tables.heading(made_up()))
+
+    monkeypatch.setenv("LAMINA_MATRIX_UNIT", "emulated")
+    monkeypatch.setattr(precision_cases, "matrix_unit", lambda: "amx")
+    made = list(precision_cases.cases(["lamina", "numpy"], True))
+    assert [case.name for case in made][:3] == ["512³, high", "512³, medium", "512³, low"]
+    for case in made[:3]:
+        assert 0 < case.disagreement()["lamina"] < case.tolerance

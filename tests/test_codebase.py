@@ -35,8 +35,8 @@ def test_openmp_is_known_in_cpu_parallel_only():
 
 
 def test_intrinsics_are_known_in_simd_and_cpu_only():
-    allowed = ("kernels/simd", "cpu/")
-    pattern = r"immintrin|xmmintrin|arm_neon|cpuid\.h|\b_mm\d*_|__builtin_ia32"
+    allowed = ("kernels/simd", "kernels/tiles/", "cpu/")
+    pattern = r"immintrin|xmmintrin|arm_neon|cpuid\.h|\b_mm\d*_|\b_tile_|__builtin_ia32"
     assert offenders(pattern, lambda name: name.startswith(allowed)) == []
 
 

@@ -35,7 +35,8 @@ def made(name):
 REPORT_SCRIPT = (
     MODELS
     + """
-name, optimizer, mode, threads, batch = sys.argv[1:]
+name, optimizer, mode, threads, batch, precision = sys.argv[1:]
+la.set_float32_matmul_precision(precision)
 la.set_num_threads(int(threads))
 batch = int(batch)
 x = np.zeros((3 * batch, *MODELS[name][0].shape), np.uint8)
@@ -63,18 +64,21 @@ print(predicted.total, live() - before, predicted.parameters, built)
 )
 
 CASES = [
-    ("mlp", "adam", "train", 1, 32),
-    ("mlp", "sgd", "train", 2, 500),
-    ("mlp", "adam", "predict", 1, 1),
-    ("cnn", "adam", "train", 2, 64),
-    ("cnn", "adam", "predict", 1, 64),
-    ("batch norm", "sgd", "train", 1, 100),
-    ("batch norm", "adam", "test", 2, 100),
+    ("mlp", "adam", "train", 1, 32, "highest"),
+    ("mlp", "sgd", "train", 2, 500, "highest"),
+    ("mlp", "adam", "predict", 1, 1, "highest"),
+    ("mlp", "sgd", "train", 2, 100, "high"),
+    ("mlp", "sgd", "predict", 1, 10, "low"),
+    ("cnn", "adam", "train", 2, 64, "highest"),
+    ("cnn", "adam", "predict", 1, 64, "highest"),
+    ("batch norm", "sgd", "train", 1, 100, "highest"),
+    ("batch norm", "adam", "test", 2, 100, "highest"),
 ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: " ".join(map(str, case)))
-def test_the_report_is_what_is_taken(case, tmp_path):
+def test_the_report_is_what_is_taken(case, tmp_path, monkeypatch):
+    monkeypatch.setenv("LAMINA_MATRIX_UNIT", "emulated")
     ((predicted, taken, parameters, built),) = run_counted(REPORT_SCRIPT, tmp_path, *map(str, case))
     assert int(predicted) > 500_000  # beside which Python's own objects do not count
     assert int(predicted) == pytest.approx(int(taken), rel=0.05)

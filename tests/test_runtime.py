@@ -34,9 +34,11 @@ def data(rows=256):
 
 
 ALLOCATION_SCRIPT = """
+import sys
 import numpy as np
 from lamina import _core
 
+_core.set_float32_matmul_precision(sys.argv[1])
 x = np.random.default_rng(0).random((4000, 12, 12, 3), dtype=np.float32)
 y = np.zeros(4000, np.int32)
 for threads in (1, 2):
@@ -65,9 +67,11 @@ for threads in (1, 2):
 """
 
 
-def test_the_training_loop_allocates_nothing(tmp_path):
+@pytest.mark.parametrize("precision", ["highest", "high"])
+def test_the_training_loop_allocates_nothing(tmp_path, monkeypatch, precision):
     """A call that runs a hundred batches allocates as often as one that runs a single batch."""
-    lines = run_counted(ALLOCATION_SCRIPT, tmp_path)
+    monkeypatch.setenv("LAMINA_MATRIX_UNIT", "emulated")
+    lines = run_counted(ALLOCATION_SCRIPT, tmp_path, precision)
     assert len(lines) == 2
     for counting, one, hundred in lines:
         assert counting == "True"
@@ -75,10 +79,11 @@ def test_the_training_loop_allocates_nothing(tmp_path):
 
 
 SMALLER_BATCH_SCRIPT = """
-import gc
+import gc, sys
 import numpy as np
 import lamina as la
 
+la.set_float32_matmul_precision(sys.argv[1])
 la.set_num_threads(1)  # so that behind the scratch lies nobody else's
 
 # A last batch of every kind of size, after products that need little scratch for a full one.
@@ -96,8 +101,12 @@ print(overruns())
 """
 
 
-def test_a_smaller_last_batch_stays_within_the_scratch_of_a_full_one(tmp_path):
-    assert run_counted(SMALLER_BATCH_SCRIPT, tmp_path) == [["0"]]
+@pytest.mark.parametrize("precision", ["highest", "high"])
+def test_a_smaller_last_batch_stays_within_the_scratch_of_a_full_one(
+    tmp_path, monkeypatch, precision
+):
+    monkeypatch.setenv("LAMINA_MATRIX_UNIT", "emulated")
+    assert run_counted(SMALLER_BATCH_SCRIPT, tmp_path, precision) == [["0"]]
 
 
 def test_denormals_are_flushed_inside_the_engine_only():

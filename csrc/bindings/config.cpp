@@ -4,6 +4,7 @@
 #include "bindings/bindings.h"
 #include "cpu/dispatch.h"
 #include "cpu/parallel.h"
+#include "cpu/precision.h"
 
 #ifndef LAMINA_VERSION
 #define LAMINA_VERSION "unknown"
@@ -30,12 +31,16 @@ void bind_config(py::module_& m) {
   num_threads();
   m.def("get_num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("n"), py::arg("oversubscribe") = false);
+  m.def("get_float32_matmul_precision", &matmul_precision);
+  m.def("set_float32_matmul_precision", &set_matmul_precision, py::arg("precision"));
   m.def("show_config", [] {
     py::dict config;
     config["version"] = LAMINA_VERSION;
     config["isa"] = kernels().isa;
     config["built"] = built_isas();
     config["runnable"] = runnable_isas();
+    config["float32_matmul_precision"] = matmul_precision();
+    config["matrix_unit"] = matrix_unit_state();
     config["openmp"] = has_openmp();
     config["threads"] = num_threads();
     config["compiler"] = __VERSION__;

@@ -5,9 +5,11 @@
 #include "bindings/kernels.h"
 #include "cpu/dispatch.h"
 #include "cpu/memory.h"
+#include "cpu/precision.h"
 #include "ops/column_sums.h"
 #include "ops/gemm.h"
 #include "ops/long_product.h"
+#include "ops/split_product.h"
 
 namespace lamina::bindings {
 namespace {
@@ -76,12 +78,26 @@ py::array gemm(py::handle a_in, py::handle b_in, bool trans_a, bool trans_b, py:
   const ops::LongProduct along_k{product};
   const bool cut = plain && product.alpha == 1.0f && product.beta == 0.0f && along_k.rounds() > 0;
   without_gil([&] {
+    const GemmEpilogue* after = plain ? nullptr : &epilogue;
+    const ops::SplitProduct split{product, matmul_mode()};
+    if (split.mode.splits() && ops::SplitProduct::pays(product.n, product.k)) {
+      AlignedArray<float> split_b(split.split_floats());
+      for_tiles(split.split_tiles(), 0, [&](int64_t tile, float*) {
+        split.split(kernels(), split_b.data(), b.data, tile);
+      });
+      for_tiles(
+          split.tiles(), split.scratch(),
+          [&](int64_t tile, float* scratch) {
+            split.run(kernels(), c.data, a.data, b.data, split_b.data(), after, tile, scratch);
+          },
+          split.least_tiles());
+      return;
+    }
     if (cut) return multiply_long(c.data, a.data, b.data, along_k);
     for_tiles(
         product.tiles(), product.scratch(),
         [&](int64_t tile, float* scratch) {
-          product.run(kernels(), c.data, a.data, b.data, plain ? nullptr : &epilogue, tile,
-                      scratch);
+          product.run(kernels(), c.data, a.data, b.data, after, tile, scratch);
         },
         product.least_tiles());
   });

@@ -21,6 +21,16 @@ int Program::buffer(int64_t row_floats, int64_t fixed_floats) {
 
 void Program::add(Step step) { append(steps_, std::move(step)); }
 
+void Program::add_of_update(Step step) {
+  append(training() ? steps_ : of_update_, std::move(step));
+}
+
+Step Program::take_last() {
+  Step step = std::move(steps_.back());
+  steps_.pop_back();
+  return step;
+}
+
 void Program::add_commit(Step step) { append(commits_, std::move(step)); }
 
 void Program::append(std::vector<Step>& list, Step step) {
@@ -41,6 +51,9 @@ void Program::finish() {
       first[id] = std::min(first[id], s);
       last[id] = s;
     }
+  }
+  for (const Step& step : of_update_) {
+    for (const int id : step.uses) first[id] = 0, last[id] = end;
   }
 
   // First fit, the largest buffer first: each goes to the lowest place that is free while it lives.
@@ -65,15 +78,23 @@ void Program::finish() {
   }
 }
 
+void Program::prepare(const Run& run, Team& team, int workers, float* scratch) const {
+  for (const Step& step : of_update_) execute(step, true, run, team, workers, scratch);
+}
+
 void Program::execute(const Run& run, Team& team, int workers, float* scratch) const {
   for (size_t s = 0; s < steps_.size(); ++s) {
-    const Step& step = steps_[s];
-    const bool serves = s < first_commit_ && run.service;
-    team.run(step.tiles(run), workers, [&](int64_t tile, int worker) {
-      step.body(run, tile, scratch + worker * scratch_floats_);
-      if (serves && worker == 0) run.service();
-    });
+    execute(steps_[s], s < first_commit_, run, team, workers, scratch);
   }
+}
+
+void Program::execute(const Step& step, bool serves, const Run& run, Team& team, int workers,
+                      float* scratch) const {
+  serves = serves && run.service;
+  team.run(step.tiles(run), workers, [&](int64_t tile, int worker) {
+    step.body(run, tile, scratch + worker * scratch_floats_);
+    if (serves && worker == 0) run.service();
+  });
 }
 
 }  // namespace lamina::engine

@@ -10,6 +10,7 @@
 #include "cpu/denormals.h"
 #include "cpu/memory.h"
 #include "cpu/parallel.h"
+#include "cpu/precision.h"
 #include "kernels/kernels.h"
 
 namespace lamina::engine {
@@ -48,7 +49,8 @@ struct Step {
 
 class Program {
  public:
-  Program(Mode mode, int64_t capacity) : mode_(mode), capacity_(capacity) {}
+  Program(Mode mode, int64_t capacity, MatmulMode matmul = {})
+      : mode_(mode), capacity_(capacity), matmul_(matmul) {}
 
   Mode mode() const { return mode_; }
   bool training() const { return mode_ == Mode::train; }  // backward steps will follow
@@ -56,10 +58,15 @@ class Program {
   bool as_in_training() const { return mode_ == Mode::train || mode_ == Mode::rehearse; }
   bool predicts() const { return mode_ == Mode::predict || mode_ == Mode::rehearse; }
   int64_t capacity() const { return capacity_; }  // rows
+  const MatmulMode& matmul() const { return matmul_; }
 
   // A buffer of row_floats for each row of the batch and fixed_floats more; returns its id.
   int buffer(int64_t row_floats, int64_t fixed_floats = 0);
   void add(Step step);
+  // A step whose results hold until the parameters change: when training it runs in its place in
+  // every batch, else once before the first batch of every call.
+  void add_of_update(Step step);
+  Step take_last();  // of those that were added
   // A step that makes the batch count: it runs after all others, once nothing can fail any more,
   // and is never interrupted.
   void add_commit(Step step);
@@ -74,16 +81,22 @@ class Program {
   const std::vector<int64_t>& offsets() const { return offsets_; }
   const std::vector<Step>& steps() const { return steps_; }
 
-  // Runs all steps, by worker 0 of the team; scratch holds scratch_floats() for each worker.
+  // Runs the steps of an update that no batch has, then, for every batch, all steps: by worker 0 of
+  // the team; scratch holds scratch_floats() for each worker.
+  void prepare(const Run& run, Team& team, int workers, float* scratch) const;
   void execute(const Run& run, Team& team, int workers, float* scratch) const;
 
  private:
+  void execute(const Step& step, bool serves, const Run& run, Team& team, int workers,
+               float* scratch) const;
   void append(std::vector<Step>& list, Step step);
 
   Mode mode_;
   int64_t capacity_;
+  MatmulMode matmul_;
   std::vector<int64_t> sizes_, offsets_;
   std::vector<Step> steps_, commits_;  // until finish(), which puts the commits last
+  std::vector<Step> of_update_;        // not when training
   size_t first_commit_ = 0;
   int64_t arena_floats_ = 0, scratch_floats_ = 0;
 };

@@ -30,8 +30,12 @@ Trainer::Trainer(std::shared_ptr<Network> network, Mode mode, int64_t capacity,
       metrics_(std::move(metrics)),
       optimizer_(std::move(optimizer)),
       seed_(seed),
-      program_(mode, capacity),
+      program_(mode, capacity, matmul_mode()),
       means_(1 + metrics_.size()) {
+  build();
+}
+
+void Trainer::build() {
   const Shape& output = network_->output();
   if (!output.empty()) {
     cols_ = output.back();
@@ -49,7 +53,7 @@ Trainer::Trainer(std::shared_ptr<Network> network, Mode mode, int64_t capacity,
     add_output();
   } else {
     add_loss(places);
-    if (mode == Mode::train) {
+    if (mode() == Mode::train) {
       network_->add_backward(program_, places, dy_);
       if (optimizer_) optimizer_->add_step(program_, *network_);
     }
@@ -97,6 +101,12 @@ Trainer::Memory Trainer::memory() const {
 }
 
 void Trainer::start(const Pass& pass) {
+  if (pass.count > 0 && program_.matmul() != matmul_mode()) {
+    program_ = Program(mode(), capacity(), matmul_mode());
+    build();
+    iota_ = {};
+    scratch_ = {};
+  }
   if (pass.count > 0 && iota_.size() == 0) {
     if (mode() == Mode::train) network_->gradients();  // makes them
     arena_ = AlignedArray<float>(program_.arena_floats());
@@ -173,6 +183,7 @@ int64_t Trainer::run(int64_t batches, double seconds, const std::function<void()
     if (index != 0) return team.help(index);
     workers_ = count;
     try {
+      if (in_batch) program_.prepare(run_, team, count, scratch_.data());
       while (in_batch) {
         program_.execute(run_, team, count, scratch_.data());
         in_batch = false;

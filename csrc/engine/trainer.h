@@ -56,7 +56,8 @@ class Trainer {
   };
   Memory memory() const;
 
-  // The first pass with rows allocates.
+  // The first pass with rows allocates. So does the next one after the precision of products has
+  // changed: a pass keeps the one that it begins with.
   void start(const Pass& pass);
   // Runs batches of the pass until `batches` are done, `seconds` have gone by, or no rows are
   // left; returns how many it ran. `service` is called by the calling thread at least every 100 ms
@@ -77,6 +78,7 @@ class Trainer {
     void add(double s, double w);
   };
 
+  void build();
   void add_gather();
   void add_output();
   void add_loss(const std::vector<Place>& places);

@@ -28,6 +28,17 @@ void nonzero_bits(uint32_t* by_row, uint32_t* by_column, int32_t* terms, const f
                   int64_t rows, int64_t cols);
 bool all_finite(const float* x, int64_t n);
 
+// split.cpp
+void split_left(float* tiles, int64_t block, const float* a, int64_t a_row, int64_t a_col,
+                int64_t m, int64_t k, int parts);
+void split_right(float* tiles, int64_t block, const float* b, int64_t b_row, int64_t b_col,
+                 int64_t k, int64_t n, int parts);
+void split_finish(float* c, int64_t c_row, const float* sums, int64_t columns, int64_t m, int64_t n,
+                  float alpha, float beta, const GemmEpilogue* epilogue);
+
+// matrix_unit.cpp
+extern const MatrixUnit matrix_unit;
+
 // activation.cpp
 void linear_forward(float* y, const float* x, int64_t n, float alpha);
 void relu_forward(float* y, const float* x, int64_t n, float alpha);

@@ -102,6 +102,29 @@ struct Contraction {
   int64_t ahead_floats = 0;
 };
 
+// A float32 is the sum of up to three bf16 parts, each the nearest to what the parts before it
+// leave; three are exact. A matrix unit multiplies them in tiles of 1 KB: 16 rows of 16 words, and
+// a word holds two bf16 values. In a tile of A, word i of a row is terms i (low half) and 16 + i;
+// in one of B, row i has a word for each of 16 columns, of the same two terms.
+constexpr int64_t kUnitSide = 16, kUnitTerms = 32, kUnitTile = 256;  // words, as many as floats
+
+// sums (rows x columns blocks of 16 x 16, each contiguous, in rows of blocks) (+)= A B over `depth`
+// blocks of kUnitTerms terms. A block of rows of A, or of columns of B, is `depth` times `parts`
+// tiles; the next block begins a_block or b_block floats later. Per block of terms the products of
+// parts (2,0) (1,0) (1,1) (0,1) (0,2) (0,0) are added to an element in this order, for two parts
+// (1,0) (0,0) (0,1). Each is two chains of 16 FMAs from zero, one a half of the words, added up.
+// With `add` what was in sums is added last. Denormals are zeros, whatever the caller's state.
+struct SplitBlock {
+  int64_t rows, columns, depth;
+  int64_t a_block, b_block;
+  int parts;
+  bool add;
+};
+struct MatrixUnit {
+  const char* name;
+  void (*multiply)(float* sums, const float* a, const float* b, const SplitBlock& block);
+};
+
 struct AdamStep {
   float rate;  // learning_rate * sqrt(1 - beta_2^t) / (1 - beta_1^t)
   // 1 - beta, rounded once from double: 1 - float(0.999) would be off by 1e-5 of itself.
@@ -131,6 +154,24 @@ struct Kernels {
   void (*nonzero_bits)(uint32_t* by_row, uint32_t* by_column, int32_t* terms, const float* x,
                        int64_t rows, int64_t cols);
   bool (*all_finite)(const float* x, int64_t n);
+
+  // --- split.cpp: the parts of a matrix in tiles of a matrix unit -----------------------------
+  // A (m x k), A[i, p] = a[i * a_row + p * a_col]: the tiles of rows 16 i .. 16 i + 15, by blocks
+  // of terms and then by parts, begin at tiles + i * block. Rows and terms past the end are zeros.
+  // The caller flushes denormals.
+  void (*split_left)(float* tiles, int64_t block, const float* a, int64_t a_row, int64_t a_col,
+                     int64_t m, int64_t k, int parts);
+  // The same of B (k x n), B[p, j] = b[p * b_row + j * b_col], by blocks of 16 columns.
+  void (*split_right)(float* tiles, int64_t block, const float* b, int64_t b_row, int64_t b_col,
+                      int64_t k, int64_t n, int parts);
+  // C (m x n) = activation(alpha * sums + beta * C + bias), sums in blocks of 16 x 16 as above,
+  // with `columns` of them side by side. With beta = 0 C may be uninitialised. epilogue is
+  // optional.
+  void (*split_finish)(float* c, int64_t c_row, const float* sums, int64_t columns, int64_t m,
+                       int64_t n, float alpha, float beta, const GemmEpilogue* epilogue);
+
+  // --- matrix_unit.cpp: this instruction set's emulation of the unit -----------------------------
+  const MatrixUnit* matrix_unit;
 
   // --- activation.cpp: n elements, in place ---------------------------------------------------
   // alpha: slope of leaky_relu, scale of elu; unused by the others.
@@ -258,6 +299,9 @@ struct Kernels {
 };
 
 // The tables of the instruction sets that this build holds: one definition in each table.cpp.
+namespace amx {
+extern const MatrixUnit matrix_unit;  // beside the kernels of avx512
+}
 namespace avx512 {
 extern const Kernels kernels;
 }

@@ -16,6 +16,12 @@ constinit const Kernels kernels = {
     .nonzero_bits = nonzero_bits,
     .all_finite = all_finite,
 
+    .split_left = split_left,
+    .split_right = split_right,
+    .split_finish = split_finish,
+
+    .matrix_unit = &matrix_unit,
+
     // In the order of enum Activation.
     .activation_forward = {linear_forward, relu_forward, leaky_relu_forward, elu_forward,
                            sigmoid_forward, tanh_forward, gelu_forward, gelu_tanh_forward,

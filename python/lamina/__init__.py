@@ -31,6 +31,7 @@ from . import (
 from ._core import __version__, get_num_threads, set_num_threads
 from .layers import Input, Layer
 from .models import Sequential
+from .precision import get_float32_matmul_precision, set_float32_matmul_precision
 
 __all__ = [
     "Input",
@@ -41,6 +42,7 @@ __all__ = [
     "backend",
     "callbacks",
     "datasets",
+    "get_float32_matmul_precision",
     "get_num_threads",
     "initializers",
     "kernels",
@@ -50,6 +52,7 @@ __all__ = [
     "models",
     "optimizers",
     "reference",
+    "set_float32_matmul_precision",
     "set_num_threads",
     "show_config",
     "utils",
@@ -59,7 +62,8 @@ _LAZY = ("datasets", "kernels", "reference")
 
 
 def show_config(mode: str = "stdout") -> dict | None:
-    """What was built, which instruction set was picked, and how many threads there are.
+    """What was built, which instruction set was picked, how products multiply, and how many threads
+    there are.
 
     mode: "stdout" prints it, "dicts" returns it.
     """

@@ -96,6 +96,35 @@ void products() {
   }
 }
 
+void products_of_parts() {
+  const int64_t m = 37, n = 50, depth = 3 * kUnitTerms;
+  Floats a = floats(m * depth), b = floats(depth * n), bias = floats(n);
+  for (Floats* operand : {&a, &b}) {  // 16 bits each so far
+    for (float& x : *operand) x *= static_cast<float>(1 + next() % 65536) / 65536.0f;
+  }
+  for (const bool transposed : {false, true}) {
+    const int64_t row = transposed ? 1 : depth, col = transposed ? m : 1;
+    const int64_t b_row = transposed ? 1 : n, b_col = transposed ? depth : 1;
+    for (const int parts : {1, 2, 3}) {
+      const int64_t block = 3 * parts * kUnitTile;
+      Floats left(static_cast<size_t>(3 * block)), right(static_cast<size_t>(4 * block));
+      k.split_left(left.data(), block, a.data(), row, col, m, depth - 5, parts);
+      k.split_right(right.data(), block, b.data(), b_row, b_col, depth - 5, n, parts);
+      print("split_left", left);
+      print("split_right", right);
+      Floats sums = floats(3 * 4 * kUnitTile), c = floats(m * n);
+      for (const bool add : {true, false}) {
+        k.matrix_unit->multiply(sums.data(), left.data(), right.data(),
+                                {3, 4, 3, block, block, parts, add});
+        print("multiply", sums);
+      }
+      const GemmEpilogue e{bias.data(), Activation::tanh, 0.0f};
+      k.split_finish(c.data(), n, sums.data(), 4, m, n, 0.7f, 1.5f, &e);
+      print("split_finish", c);
+    }
+  }
+}
+
 void elementwise(int64_t n) {
   const Floats x = floats(n, 12.0f), d = floats(n);
   Floats y(x.size());
@@ -235,6 +264,7 @@ int main() {
   k.philox4x32(out.data(), counters.data(), keys.data(), 2);
   print("philox4x32", out);
   products();
+  products_of_parts();
   for (const int64_t n : {1, 15, 16, 17, 100}) elementwise(n);
   for (const int64_t cols : {1, 10, 16, 33}) rows(7, cols);
   for (const int64_t channels : {1, 3, 16, 20}) images(channels);

@@ -235,9 +235,29 @@ VECTORS = [
       "softmax reduce", "avx2"),
 ]  # fmt: skip
 
+PARTS = [
+    M("kernels/split.cpp", "splat(int32_t{0x7fff}) + odd", "splat(int32_t{0x8000})",
+      "ties of bf16 go up instead of to even", "parts"),
+    M("kernels/split.cpp", "select(is_nan(x), splat(int32_t{0x7fc00000}), rounded)", "rounded",
+      "the highest NaN rounds to -0", "parts"),
+    M("kernels/split.cpp", "b + p0 * b_row + j0 * b_col;", "b + p0 * b_row + j0;",
+      "columns of a transposed B are looked for along its rows", "parts"),
+    M("kernels/matrix_unit.cpp", "{1, 1}, {0, 1}, {0, 2}", "{1, 1}, {0, 1}, {1, 2}",
+      "hi times lo is left out", "parts"),
+    M("kernels/matrix_unit.cpp", "load(to[t] + i) + load(fresh[t] + i)", "load(fresh[t] + i)",
+      "a block of terms forgets those before it", "parts"),
+    M("kernels/tiles/emulated.h", "high_half(pair), high_half(row)",
+      "high_half(pair), low_half(row)", "a term is multiplied by its neighbour", "parts"),
+    M("ops/split_product.cpp", "if (!std::isfinite(sum)) sum =", "sum =",
+      "the neighbours of an infinity lose their level", "parts"),
+    M("ops/split_product.cpp", "shifted.bias += t.column;", "shifted.bias += 0;",
+      "every tile gets the first tile's bias", "parts"),
+]  # fmt: skip
+
 MUTATIONS = [
     *GEMM,
     *LIVE_TERMS,
+    *PARTS,
     *ELEMENTWISE,
     *OPTIMIZERS,
     *ROWS,

@@ -1,6 +1,7 @@
 // Dense: y = activation(x W + b) along the last axis; W is (inputs, units).
 #include "engine/layers/layers.h"
 #include "engine/layers/live_dense.h"
+#include "engine/split_steps.h"
 #include "ops/gemm.h"
 #include "ops/long_product.h"
 
@@ -43,19 +44,24 @@ class Dense final : public Layer {
       const auto product = [=](const Run& run) {
         return ops::Gemm{.m = run.rows * per_row, .n = units, .k = inputs};
       };
+      const auto operands = [=](const Run& run) -> ProductOperands {
+        return {run.buffer(z),
+                run.buffer(x),
+                run.parameters + kernel,
+                {bias < 0 ? nullptr : run.parameters + bias, function, alpha}};
+      };
       program.add(
           {.what = name() + " forward",
            .uses = {x, z},
            .tiles = [=](const Run& run) { return product(run).tiles(); },
            .body =
                [=](const Run& run, int64_t tile, float* scratch) {
-                 const GemmEpilogue epilogue{bias < 0 ? nullptr : run.parameters + bias, function,
-                                             alpha};
-                 product(run).run(*run.kernels, run.buffer(z), run.buffer(x),
-                                  run.parameters + kernel, &epilogue, tile, scratch);
+                 const ProductOperands o = operands(run);
+                 product(run).run(*run.kernels, o.c, o.a, o.b, &o.epilogue, tile, scratch);
                },
            .scratch =
                ops::Gemm{.m = program.capacity() * per_row, .n = units, .k = inputs}.scratch()});
+      multiply_last_in_parts(program, true, product, operands);
     }
     place.y = z;
     if (fused) {
@@ -95,6 +101,9 @@ class Dense final : public Layer {
                                 run.parameters + kernel, nullptr, tile, scratch);
              },
          .scratch = ops::Gemm{.m = capacity, .n = inputs, .k = units, .trans_b = true}.scratch()});
+    multiply_last_in_parts(program, true, product, [=](const Run& run) -> ProductOperands {
+      return {run.buffer(dx), run.buffer(dz), run.parameters + kernel};
+    });
   }
 
  private:
@@ -117,19 +126,27 @@ class Dense final : public Layer {
       g.k = run.rows * per_row;
       return g;
     };
+    const auto operands = [=](const Run& run) -> ProductOperands {
+      return {run.gradients + kernel, run.buffer(x), run.buffer(dz)};
+    };
+    // Workers share out a long K, unless the product is made of bf16 parts.
+    const bool in_parts = multiplies_in_parts(program, most);
     program.add({.what = name() + " kernel gradient",
                  .uses = {x, dz},
                  .tiles =
                      [=](const Run& run) {
-                       const bool along_k = ops::LongProduct{product(run)}.rounds() > 0;
+                       const bool along_k =
+                           !in_parts && ops::LongProduct{product(run)}.rounds() > 0;
                        return along_k ? 0 : product(run).tiles();
                      },
                  .body =
                      [=](const Run& run, int64_t tile, float* scratch) {
-                       product(run).run(*run.kernels, run.gradients + kernel, run.buffer(x),
-                                        run.buffer(dz), nullptr, tile, scratch);
+                       const ProductOperands o = operands(run);
+                       product(run).run(*run.kernels, o.c, o.a, o.b, nullptr, tile, scratch);
                      },
                  .scratch = most.scratch()});
+    multiply_last_in_parts(program, false, product, operands);
+    if (in_parts) return;
     add_long_product(program, name() + " kernel gradient", x, dz, kernel, most, product);
   }
 

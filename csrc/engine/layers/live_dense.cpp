@@ -1,5 +1,7 @@
 #include "engine/layers/live_dense.h"
 
+#include "engine/split_steps.h"
+
 namespace lamina::engine {
 
 bool LiveDense::add_forward(Program& program, Place& place, const std::string& name, int z,
@@ -7,7 +9,12 @@ bool LiveDense::add_forward(Program& program, Place& place, const std::string& n
   const LiveDense self = *this;
   const bool training = program.training();
   const ops::LiveProduct most = product(program.capacity(), training, false);
-  if (!place.x_is_data || !most.may_pay()) return false;
+  const int64_t rows = program.capacity() * rows_per_row;
+  if (!place.x_is_data || !most.may_pay() ||
+      multiplies_in_parts(program, {.m = rows, .n = units, .k = inputs}) ||
+      multiplies_in_parts(program, {.m = inputs, .n = units, .k = rows})) {
+    return false;
+  }
   const int x = place.x, live = place.live = program.buffer(0, most.map().floats());
   const auto forward = [=](const Run& run) { return self.product(run.rows, training, false); };
   program.add({.what = name + " zeros of the input",

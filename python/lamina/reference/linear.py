@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import activations
+from . import activations, parts
 from ._array import real
 
 _ACTIVATIONS = {
@@ -30,15 +30,19 @@ def gemm(
     activation="linear",
     activation_alpha=0.0,
     c=None,
+    precision="highest",
 ):
     """activation(alpha op(A) op(B) + beta C + bias), op(X) = X or X^T.
 
     op(a): (M, K), op(b): (K, N), bias: (N,), c: (M, N), needed where beta is not 0; the kernel
-    finds it in `out`. Returns (M, N). With beta = 0, C is not read: a NaN in it goes nowhere.
+    finds it in `out`. precision: what the kernel takes from `lamina.set_float32_matmul_precision`;
+    below highest A and B are rounded to float32 and cut into bf16 parts. Returns (M, N). With
+    beta = 0, C is not read: a NaN in it goes nowhere.
     Source: BLAS level 3, Dongarra et al., ACM Trans. Math. Softw. 16(1), 1990.
     """
     a, b = real(a), real(b)
-    z = alpha * ((a.T if trans_a else a) @ (b.T if trans_b else b))
+    a, b = a.T if trans_a else a, b.T if trans_b else b
+    z = alpha * (a @ b if precision == "highest" else parts.product(a, b, precision))
     if beta != 0:
         z = z + beta * real(c)
     if bias is not None:

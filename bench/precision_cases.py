@@ -1,0 +1,89 @@
+"""Matrix products below float32 FMA, `lamina.set_float32_matmul_precision`: each level in a row of
+its own beside the float32 peers, and `low` beside torch's product of bf16 operands as well."""
+
+import numpy as np
+
+from .case import Case
+from .limits import Work
+
+SIZES = (512, 1024, 2048)
+# What the parts that are left out may be of |A| |B|, and their sum.
+TOLERANCE = {"high": 2.0**-20, "medium": 2.0**-15, "low": 2.0**-6}
+
+
+def matrix_unit() -> str:
+    """What `high` would run on; the level is put back."""
+    import lamina
+
+    before = lamina.get_float32_matmul_precision()
+    lamina.set_float32_matmul_precision("high")
+    try:
+        return lamina.show_config("dicts")["matrix_unit"]
+    finally:
+        lamina.set_float32_matmul_precision(before)
+
+
+def cases(names: list[str], smoke: bool):
+    """None where lamina would compute all levels in float32."""
+    if "lamina" not in names or matrix_unit() != "amx":
+        return
+    for size in SIZES:
+        for level in TOLERANCE:
+            yield level_case(level, min(size, 256) if smoke else size, size, names)
+        if "torch" in names:
+            yield bf16_case(min(size, 256) if smoke else size, size)
+
+
+def operands(size: int):
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal((size, size), dtype=np.float32) for _ in range(2))
+    scale = float(np.linalg.norm(a, axis=1).max() * np.linalg.norm(b, axis=0).max())
+    return a, b, scale, Work(flops=2.0 * size**3)
+
+
+def at_level(level: str, a, b):
+    import lamina
+
+    out = np.empty((len(a), b.shape[1]), np.float32)
+
+    def call():
+        lamina.set_float32_matmul_precision(level)
+        lamina.kernels.gemm(a, b, out=out)
+        lamina.set_float32_matmul_precision("highest")
+        return out
+
+    return call
+
+
+def level_case(level: str, size: int, named: int, names) -> Case:
+    """Float32 in and out: lamina at the level, the peers in float32."""
+    a, b, scale, work = operands(size)
+    contenders = {"lamina": at_level(level, a, b)}
+    if "numpy" in names:
+        d = np.empty_like(a)
+        contenders["numpy"] = lambda: np.matmul(a, b, out=d)
+    if "torch" in names:
+        import torch
+
+        left, right, c = torch.from_numpy(a), torch.from_numpy(b), torch.empty(size, size)
+        contenders["torch"] = lambda: torch.mm(left, right, out=c)
+    return Case(f"{named}³, {level}", contenders, TOLERANCE[level], scale, work=work)
+
+
+def bf16_case(size: int, named: int) -> Case:
+    """lamina at `low`, float32 in and out; torch on operands that are bf16 already."""
+    import torch
+
+    a, b, scale, work = operands(size)
+    left, right = (torch.from_numpy(x).bfloat16() for x in (a, b))
+    c = torch.empty(size, size, dtype=torch.bfloat16)
+    contenders = {
+        "lamina": at_level("low", a, b),
+        "torch": lambda: torch.mm(left, right, out=c),
+    }
+
+    def view(result):
+        return result.float().numpy() if isinstance(result, torch.Tensor) else result
+
+    name = f"{named}³, low, torch's operands bf16"
+    return Case(name, contenders, 2 * TOLERANCE["low"], scale, work=work, view=view)

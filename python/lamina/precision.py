@@ -1,0 +1,41 @@
+"""How matrix products multiply: in float32, or in bf16 parts on a matrix unit (AMX)."""
+
+from . import _core
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Permits products of float32 to be computed from bf16 parts, where a matrix unit is there.
+
+    A float32 is the sum of three bf16 numbers, each the nearest to what the ones before it leave.
+    |A| |B| is the product of the absolute values, eps = 2^-24:
+
+    | level | parts | products | error of an element of A B, beside that of its sum |
+    |---|---|---|---|
+    | `"highest"` (default) | - | - | none: fused multiply-adds |
+    | `"high"` | 3 | 6 | 1 eps of \\|A\\| \\|B\\|; with the sum's no more than at highest |
+    | `"medium"` | 2 | 3 | 2^-15 of \\|A\\| \\|B\\|, under 2^-16 unless made for it, mostly 2^-20 |
+    | `"low"` | 1 | 1 | 2^-7 of \\|A\\| \\|B\\| (1 + 2^-9) |
+
+    What follows it: `kernels.gemm` from 64 columns and 32 terms on, and Dense, both ways, where its
+    kernel is as large; a training program reads the level at the beginning of each call. All other
+    products stay in float32. Every level has the same bits for any number of threads.
+
+    Below highest, denormal operands, parts and sums count as zeros: an error of up to 2^-125 times
+    the other operand, and 2^-126 a product. An element that does not come out finite is computed
+    again in float32: infinities, NaN and overflow are as at highest.
+
+    Without a matrix unit, or where the operating system denies it, every level computes in float32;
+    `show_config()` says so. The environment variable LAMINA_MATRIX_UNIT, read here, may be `amx`
+    (an error where there is none), `none`, or `emulated`: the same bits by float32 FMA, for tests,
+    many times slower.
+
+    The level is the process's. Source: Henry, Tang, Heinecke, Leveraging the bfloat16 Artificial
+    Intelligence Datatype for Higher-Precision Computations, ARITH 2019. ValueError where precision,
+    or the variable, is none of these.
+    """
+    _core.set_float32_matmul_precision(precision)
+
+
+def get_float32_matmul_precision() -> str:
+    """`"highest"`, `"high"`, `"medium"` or `"low"`: what was set, whether or not it is used."""
+    return _core.get_float32_matmul_precision()
