@@ -26,9 +26,10 @@ lamina_isa(neon "^(aarch64|arm64)$" LAMINA_SIMD_NEON)
 lamina_isa(portable ".*" LAMINA_SIMD_PORTABLE -O2)
 
 # A matrix unit: one more copy of the product of bf16 parts, beside the kernels of an instruction set
-# that every processor with the unit has. A compiler that does not know the unit builds without.
+# that every processor with the unit has. Where the compiler or the assembler does not know the unit,
+# which it is asked with a small probe, the build is without.
 include(CheckCXXSourceCompiles)
-function(lamina_matrix_unit name architecture backend)
+function(lamina_matrix_unit name architecture backend probe)
   if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "${architecture}"
      OR (LAMINA_ONLY_ISAS AND NOT name MATCHES "${LAMINA_ONLY_ISAS}"))
     return()
@@ -36,7 +37,7 @@ function(lamina_matrix_unit name architecture backend)
   set(flags ${ARGN})
   list(FILTER flags EXCLUDE REGEX "^\\$<")
   list(JOIN flags " " CMAKE_REQUIRED_FLAGS)
-  check_cxx_source_compiles("int main() {}" LAMINA_COMPILER_KNOWS_${name})
+  check_cxx_source_compiles("${probe}" LAMINA_COMPILER_KNOWS_${name})
   if(NOT LAMINA_COMPILER_KNOWS_${name})
     return()
   endif()
@@ -48,6 +49,7 @@ function(lamina_matrix_unit name architecture backend)
 endfunction()
 
 lamina_matrix_unit(amx "^(x86_64|AMD64)$" "LAMINA_SIMD_AVX512;LAMINA_TILES_AMX"
+                   "#include <immintrin.h>\nint main() { _tile_release(); }"
                    -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512
                    -mamx-tile -mamx-bf16 -Wno-uninitialized
                    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)

@@ -34,10 +34,15 @@ def test_openmp_is_known_in_cpu_parallel_only():
     assert offenders(r"#pragma omp|omp\.h|omp_", lambda name: name.startswith("cpu/parallel")) == []
 
 
-def test_intrinsics_are_known_in_simd_and_cpu_only():
+def test_intrinsics_are_known_in_simd_tiles_and_cpu_only():
     allowed = ("kernels/simd", "kernels/tiles/", "cpu/")
     pattern = r"immintrin|xmmintrin|arm_neon|cpuid\.h|\b_mm\d*_|\b_tile_|__builtin_ia32"
     assert offenders(pattern, lambda name: name.startswith(allowed)) == []
+
+
+def test_tiles_are_known_in_the_matrix_unit_only():
+    allowed = ("kernels/matrix_unit.cpp", "kernels/tiles")
+    assert offenders(r'#include "(kernels/)?tiles', lambda name: name.startswith(allowed)) == []
 
 
 def test_calls_go_downward_only():

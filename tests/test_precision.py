@@ -139,6 +139,36 @@ def test_the_level_may_change_between_calls():
     assert np.isfinite(model.evaluate(x, y, verbose=0))
 
 
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_change_of_level_forgets_nothing_about_frozen_layers(frozen):
+    """Another call in between had the layer the other way round."""
+    la.set_float32_matmul_precision("highest")
+    model, (x, y) = make(), data()
+    model.layers[1].trainable = not frozen
+    model.fit(x, y, verbose=0)
+    model.layers[1].trainable = frozen
+    model.evaluate(x, y, verbose=0)
+    model.layers[1].trainable = not frozen
+    before = model.layers[1].get_weights()[0].copy()
+    la.set_float32_matmul_precision("high")
+    model.fit(x, y, verbose=0)
+    assert (model.layers[1].get_weights()[0] == before).all() == (not model.layers[1].trainable)
+
+
+def test_fit_keeps_the_level_that_it_began_with():
+    class Change(la.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            la.set_float32_matmul_precision("low" if epoch else "highest")
+
+    results = []
+    for callbacks in ([Change()], []):
+        la.set_float32_matmul_precision("highest")
+        model, (x, y) = make(), data()
+        model.fit(x, y, epochs=3, shuffle=False, verbose=0, callbacks=callbacks)
+        results.append(np.concatenate([w.ravel() for w in model.get_weights()]).tobytes())
+    assert results[0] == results[1]
+
+
 def test_a_pass_keeps_the_level_that_it_began_with(highest):
     class Change(la.callbacks.Callback):
         def on_train_batch_begin(self, batch, logs=None):

@@ -168,7 +168,7 @@ class Runner {
     const auto& api = py::detail::npy_api::get();
     if (reinterpret_cast<PyObject*>(Py_TYPE(x.ptr())) !=
             reinterpret_cast<PyObject*>(api.PyArray_Type_) ||
-        !predicts()) {
+        !predicts() || !trainer_->up_to_date()) {
       return py::none();
     }
     const auto array = py::reinterpret_borrow<py::array>(x);
@@ -305,6 +305,7 @@ void bind_runner(py::module_& m) {
       .def("reset", [](Runner& r) { r.trainer().reset(); })
       .def("release", &Runner::release)
       .def("predict", &Runner::predict, py::arg("x"), py::arg("out").noconvert())
+      .def_property_readonly("up_to_date", [](Runner& r) { return r.trainer().up_to_date(); })
       .def("predict_few", &Runner::predict_few, py::arg("x"), py::arg("most"));
 }
 

@@ -32,10 +32,6 @@ Trainer::Trainer(std::shared_ptr<Network> network, Mode mode, int64_t capacity,
       seed_(seed),
       program_(mode, capacity, matmul_mode()),
       means_(1 + metrics_.size()) {
-  build();
-}
-
-void Trainer::build() {
   const Shape& output = network_->output();
   if (!output.empty()) {
     cols_ = output.back();
@@ -53,7 +49,7 @@ void Trainer::build() {
     add_output();
   } else {
     add_loss(places);
-    if (mode() == Mode::train) {
+    if (mode == Mode::train) {
       network_->add_backward(program_, places, dy_);
       if (optimizer_) optimizer_->add_step(program_, *network_);
     }
@@ -101,12 +97,6 @@ Trainer::Memory Trainer::memory() const {
 }
 
 void Trainer::start(const Pass& pass) {
-  if (pass.count > 0 && program_.matmul() != matmul_mode()) {
-    program_ = Program(mode(), capacity(), matmul_mode());
-    build();
-    iota_ = {};
-    scratch_ = {};
-  }
   if (pass.count > 0 && iota_.size() == 0) {
     if (mode() == Mode::train) network_->gradients();  // makes them
     arena_ = AlignedArray<float>(program_.arena_floats());

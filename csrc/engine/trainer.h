@@ -56,8 +56,10 @@ class Trainer {
   };
   Memory memory() const;
 
-  // The first pass with rows allocates. So does the next one after the precision of products has
-  // changed: a pass keeps the one that it begins with.
+  // Does it multiply at the level that is set now? It keeps the one that it was made with.
+  bool up_to_date() const { return program_.matmul() == matmul_mode(); }
+
+  // The first pass with rows allocates.
   void start(const Pass& pass);
   // Runs batches of the pass until `batches` are done, `seconds` have gone by, or no rows are
   // left; returns how many it ran. `service` is called by the calling thread at least every 100 ms
@@ -78,7 +80,6 @@ class Trainer {
     void add(double s, double w);
   };
 
-  void build();
   void add_gather();
   void add_output();
   void add_loss(const std::vector<Place>& places);

@@ -149,6 +149,7 @@ class Runner:
         seed: int = 0,
     ) -> None: ...
     batch_size: int  # rows the buffers hold
+    up_to_date: bool  # made with the precision of products that is set now
     memory: dict[str, int]  # bytes: arena (activations, gradients, the batch), batch (its share of
     # it), scratch (of each worker), index; and workers, the most that a full batch can use now
     workers: int  # threads that the last run() or predict() used

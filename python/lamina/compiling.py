@@ -228,8 +228,10 @@ class Compilable:
             flags = tuple(layer.trainable and self._trainable for layer in self._layers)
             made_for = (network, self._compiled, flags, _random.generation())
         kept = self._runners.pop(mode, None)
-        if kept is not None and kept[0] == made_for and kept[1].batch_size >= rows:
-            return kept
+        if kept is not None and kept[0] == made_for:
+            runner = kept[1]
+            if runner.batch_size >= rows and runner.up_to_date:
+                return kept
         seed = 0
         if mode == "train":
             self._check_backward()

@@ -17,8 +17,8 @@ def set_float32_matmul_precision(precision: str) -> None:
     | `"low"` | 1 | 1 | 2^-7 of \\|A\\| \\|B\\| (1 + 2^-9) |
 
     What follows it: `kernels.gemm` from 64 columns and 32 terms on, and Dense, both ways, where its
-    kernel is as large; a training program reads the level at the beginning of each call. All other
-    products stay in float32. Every level has the same bits for any number of threads.
+    kernel is as large. A call of `fit`, `evaluate` or `predict` keeps the level that it began with.
+    All other products stay in float32. Every level has the same bits for any number of threads.
 
     Below highest, denormal operands, parts and sums count as zeros: an error of up to 2^-125 times
     the other operand, and 2^-126 a product. An element that does not come out finite is computed

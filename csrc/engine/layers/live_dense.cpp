@@ -1,6 +1,7 @@
 #include "engine/layers/live_dense.h"
 
 #include "engine/split_steps.h"
+#include "ops/long_product.h"
 
 namespace lamina::engine {
 
@@ -49,7 +50,10 @@ bool LiveDense::add_kernel_gradient(Program& program, const Place& place,
                                     const std::string& name) const {
   const LiveDense self = *this;
   const int x = place.x, dz = place.dy, live = place.live;
-  if (live == kNoBuffer) return false;
+  const ops::Gemm plain{
+      .m = inputs, .n = units, .k = program.capacity() * rows_per_row, .trans_a = true};
+  // A long batch of few columns is shared out along the batch instead.
+  if (live == kNoBuffer || ops::LongProduct{plain}.rounds() > 0) return false;
   const auto gradient = [=](const Run& run) { return self.product(run.rows, true, true); };
   program.add({.what = name + " check of the gradient",
                .uses = {dz, live},

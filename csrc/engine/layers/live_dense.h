@@ -13,7 +13,7 @@ struct LiveDense {
   int64_t rows_per_row, inputs, units;
   int64_t kernel, bias;  // offsets of the parameters; bias < 0 if there is none
 
-  // Each adds its steps, or returns false where plain products do as well. The gradient goes with
+  // Each adds its steps, or returns false where other products do as well. The gradient goes with
   // the forward product: it reads the same map of the input, place.live.
   bool add_forward(Program& program, Place& place, const std::string& name, int z,
                    Activation activation, float alpha) const;
