@@ -118,12 +118,15 @@ bool machine_is_busy(Clock::time_point now) {
   return nanoseconds(now.time_since_epoch()) < alone_until.load(std::memory_order_relaxed);
 }
 
+// In ns: later than a tile that is under way, and than a thread that has to be woken.
+constexpr int64_t kLateTile = 200'000, kLateThread = 1'000'000;
+
 // Tiles of one piece of work take about the same time. One that keeps the leader waiting for longer
 // than all of his own took is held by a thread that has lost its core, and will lose it again:
 // leaders work alone for a while, twice as long if that was so only lately.
-void judge(Clock::duration working, Clock::time_point waits, Clock::time_point now) {
-  constexpr int64_t kShortest = 2'000'000, kLongest = 256'000'000, kLate = 200'000;
-  if (nanoseconds(now - waits) < nanoseconds(working) + kLate) return;
+void judge(Clock::duration working, Clock::time_point waits, Clock::time_point now, int64_t late) {
+  constexpr int64_t kShortest = 2'000'000, kLongest = 256'000'000;
+  if (nanoseconds(now - waits) < nanoseconds(working) + late) return;
   const int64_t moment = nanoseconds(now.time_since_epoch());
   const int64_t last = alone_for.load(std::memory_order_relaxed);
   const bool lately = moment < alone_until.load(std::memory_order_relaxed) + 4 * last;
@@ -184,6 +187,17 @@ void parallel_region(int workers, FunctionRef<void(int, int)> body) {
   body(0, 1);
 }
 
+bool better_alone() {
+  return !oversubscribes.load(std::memory_order_relaxed) && machine_is_busy(Clock::now());
+}
+
+// Other pools' threads may spin on the cores, as PyTorch's do for milliseconds after each of its
+// operations: a product of 60 us then waited 2 ms for a thread that had nothing left to do.
+void region_ended(Clock::time_point begin, Clock::time_point done) {
+  if (!oversubscribes.load(std::memory_order_relaxed))
+    judge(done - begin, done, Clock::now(), kLateThread);
+}
+
 Team::Team(int most_workers) : shares_(most_workers > 1 ? most_workers : 0) {
   for (int64_t i = 0; i < shares_.size(); ++i) new (&shares_[i]) Share;
 }
@@ -214,7 +228,7 @@ void Team::run(int64_t tiles, int workers, FunctionRef<void(int64_t, int)> body)
   if (inside_.load() != 0) {
     const auto waits = Clock::now();
     wait_while(inside_, spins_of(workers), [](int helpers) { return helpers != 0; });
-    if (!each_his_own) judge(waits - begin, waits, Clock::now());
+    if (!each_his_own) judge(waits - begin, waits, Clock::now(), kLateTile);
   }
   if (failed_.load()) {
     failed_.store(false);

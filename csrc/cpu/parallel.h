@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -82,11 +83,20 @@ class Team {
   std::exception_ptr failure_;
 };
 
+// Is the machine so busy, by what regions lately waited for, that work is better not shared?
+bool better_alone();
+// Tells it that a region of `workers` has ended: its work took from begin to done, its threads
+// until now to meet.
+void region_ended(std::chrono::steady_clock::time_point begin,
+                  std::chrono::steady_clock::time_point done);
+
 // Calls lead(team, count) on worker 0 of one region, with `count` workers to hand tiles to.
 template <class Lead>
 void with_team(int workers, Lead&& lead) {
   Team team(workers);
   std::exception_ptr failure;
+  const auto begin = std::chrono::steady_clock::now();
+  auto done = begin;
   parallel_region(workers, [&](int worker, int count) {
     if (worker != 0) return team.help(worker);
     try {
@@ -95,13 +105,16 @@ void with_team(int workers, Lead&& lead) {
       failure = std::current_exception();
     }
     team.dismiss();
+    done = std::chrono::steady_clock::now();
   });
+  region_ended(begin, done);
   if (failure) std::rethrow_exception(failure);
 }
 
 // As many threads as have `least` tiles each: by default a few dozen microseconds of work, which
-// pay for waking a thread.
+// pay for waking a thread. One on a busy machine: even a thread that gets no tile has to come.
 inline int workers_for_tiles(int64_t tiles, int64_t least = 4) {
+  if (tiles >= 2 * least && better_alone()) return 1;
   const int64_t useful = std::max<int64_t>(1, tiles / std::max<int64_t>(1, least));
   return static_cast<int>(std::min<int64_t>(useful, num_threads()));
 }
