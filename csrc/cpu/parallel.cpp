@@ -194,8 +194,8 @@ bool better_alone() {
 // Other pools' threads may spin on the cores, as PyTorch's do for milliseconds after each of its
 // operations: a product of 60 us then waited 2 ms for a thread that had nothing left to do.
 void region_ended(Clock::time_point begin, Clock::time_point done) {
-  if (!oversubscribes.load(std::memory_order_relaxed))
-    judge(done - begin, done, Clock::now(), kLateThread);
+  if (oversubscribes.load(std::memory_order_relaxed)) return;
+  judge(done - begin, done, Clock::now(), kLateThread);
 }
 
 Team::Team(int most_workers) : shares_(most_workers > 1 ? most_workers : 0) {

@@ -85,8 +85,8 @@ class Team {
 
 // Is the machine so busy, by what regions lately waited for, that work is better not shared?
 bool better_alone();
-// Tells it that a region of `workers` has ended: its work took from begin to done, its threads
-// until now to meet.
+// What that is judged by: a region has ended whose work took from begin to done, and whose threads
+// took until now to meet.
 void region_ended(std::chrono::steady_clock::time_point begin,
                   std::chrono::steady_clock::time_point done);
 
