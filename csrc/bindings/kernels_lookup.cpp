@@ -46,8 +46,8 @@ py::array gather_rows(py::handle source_in, py::handle index_in, py::handle scal
   }
   const FloatsOut y = call.out("out", out, shape);
   for_rows(index.size(), cols, [&](int64_t i, int64_t n) {
-    kernels().gather_rows(y.data + i * cols, data, *dtype, index.data + i, n, cols, row_bytes,
-                          scale);
+    kernels().gather_rows(y.data + i * cols, cols, {data, *dtype, row_bytes}, index.data + i, n, 0,
+                          cols, scale);
   });
   return y.object;
 }

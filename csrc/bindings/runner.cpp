@@ -30,7 +30,7 @@ bool has_rows(const py::array& array, const Shape& row) {
 }
 
 // An array of shape (n, *row) whose rows are contiguous.
-Source source_of(const py::array& array, const Shape& row, const char* what) {
+RowSource source_of(const py::array& array, const Shape& row, const char* what) {
   if (!has_rows(array, row)) {
     throw py::value_error(std::string(what) + " must have shape " + with_batch(row) + ", got " +
                           shape_text(array));
@@ -150,7 +150,7 @@ class Runner {
   void predict(const py::array& x, py::array_t<float> out) {
     if (!predicts()) throw py::value_error("this runner does not predict");
     const Busy busy(busy_);
-    const Source source = source_of(x, network_->input(), "x");
+    const RowSource source = source_of(x, network_->input(), "x");
     Shape shape = {x.shape(0)};
     shape.insert(shape.end(), output_->begin(), output_->end());
     const bool contiguous = out.flags() & py::array::c_style;
@@ -251,7 +251,7 @@ class Runner {
     return trainer_->mode() == Mode::predict || trainer_->mode() == Mode::rehearse;
   }
 
-  void go_predicting(const Source& x, int64_t rows, float* out) {
+  void go_predicting(const RowSource& x, int64_t rows, float* out) {
     Pass pass;
     pass.x = x;
     pass.count = rows;

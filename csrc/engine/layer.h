@@ -12,6 +12,7 @@
 #include "engine/program.h"
 #include "engine/shape.h"
 #include "ops/gemm.h"
+#include "ops/pieces.h"
 
 namespace lamina::engine {
 
@@ -37,7 +38,8 @@ struct Place {
   bool x_is_data = false;    // x has the zeros of the data: nothing before it fills them in
   bool took_before = false;  // set by backward(): dx is the gradient with respect to what is before
   int x = kNoBuffer, y = kNoBuffer, dy = kNoBuffer, dx = kNoBuffer;
-  int live = kNoBuffer;  // where x is not zero, if the layer leaves zeros out
+  int live = kNoBuffer;       // where x is not zero, if the layer leaves zeros out
+  bool x_by_columns = false;  // set by forward(): workers share out the columns of x
   std::vector<int> saved;
 
   int64_t input_size() const { return element_count(input); }  // of one row
@@ -97,7 +99,8 @@ class Layer {
 
 // Adds a step that calls body(run, first, n) for pieces of the batch's row_size * rows elements.
 void add_elementwise(Program& program, std::string what, std::vector<int> uses, int64_t row_size,
-                     std::function<void(const Run&, int64_t first, int64_t n)> body);
+                     std::function<void(const Run&, int64_t first, int64_t n)> body,
+                     int64_t size = ops::kStepTile);
 // Adds a step that calls body(run, first, rows) for pieces of the batch's rows, each of which is
 // cut into `per_row` rows of `cols` elements (the last axis).
 void add_rowwise(Program& program, std::string what, std::vector<int> uses, int64_t per_row,

@@ -22,6 +22,7 @@ enum class Mode { train, test, predict, rehearse };
 struct Run {
   const Kernels* kernels = nullptr;
   int64_t rows = 0;       // of this batch; at most the program's capacity
+  int workers = 1;        // that are there; for choices that move no bit
   bool training = false;  // for layers of the host
   uint64_t seed = 0;      // of dropout
   uint32_t step = 0;      // counts batches, for dropout
@@ -37,8 +38,9 @@ struct Run {
 
 constexpr int kNoBuffer = -1;
 
-// A step's work: tiles that may run in any order and on any worker. Their number depends on shapes
-// only. `scratch` is the floats that each worker needs beside the buffers.
+// A step's work: tiles that may run in any order and on any worker. Results depend on shapes only;
+// their number may depend on the workers too. `scratch` is the floats that each worker needs beside
+// the buffers.
 struct Step {
   std::string what;
   std::vector<int> uses;  // every buffer that it reads or writes

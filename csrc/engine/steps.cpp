@@ -28,10 +28,8 @@ ActivationSpec ActivationSpec::parse(const std::string& name, float alpha) {
 }
 
 void add_elementwise(Program& program, std::string what, std::vector<int> uses, int64_t row_size,
-                     std::function<void(const Run&, int64_t, int64_t)> body) {
-  const auto pieces = [=](const Run& run) {
-    return ops::element_tiles(run.rows * row_size, ops::kStepTile);
-  };
+                     std::function<void(const Run&, int64_t, int64_t)> body, int64_t size) {
+  const auto pieces = [=](const Run& run) { return ops::element_tiles(run.rows * row_size, size); };
   program.add({.what = std::move(what),
                .uses = std::move(uses),
                .tiles = [=](const Run& run) { return pieces(run).count(); },

@@ -45,6 +45,8 @@ Trainer::Trainer(std::shared_ptr<Network> network, Mode mode, int64_t capacity,
   add_gather();
   std::vector<Place> places = network_->add_forward(program_, x_, fused_);
   output_ = places.empty() ? x_ : places.back().y;
+  by_columns_ = std::any_of(places.begin(), places.end(),
+                            [&](const Place& p) { return p.x == x_ && p.x_by_columns; });
   if (program_.predicts()) {
     add_output();
   } else {
@@ -85,6 +87,7 @@ Trainer::Memory Trainer::memory() const {
   Run run;
   run.kernels = &kernels();
   run.rows = capacity();
+  run.workers = num_threads();
   Memory memory{};
   memory.arena = program_.arena_floats() * floats;
   for (const int id : {x_, y_true_, weights_}) {
@@ -141,6 +144,7 @@ int64_t Trainer::run(int64_t batches, double seconds, const std::function<void()
   if (left <= 0 || batches <= 0) return 0;
   run_.kernels = &kernels();
   run_.rows = std::min(pass_.batch, left);
+  run_.workers = num_threads();
   run_.training = program_.as_in_training();
   run_.seed = seed_;
   run_.arena = arena_.data();
@@ -171,7 +175,7 @@ int64_t Trainer::run(int64_t batches, double seconds, const std::function<void()
   parallel_region(workers, [&](int index, int count) {
     const FlushDenormals flush;
     if (index != 0) return team.help(index);
-    workers_ = count;
+    workers_ = run_.workers = count;
     try {
       if (in_batch) program_.prepare(run_, team, count, scratch_.data());
       while (in_batch) {

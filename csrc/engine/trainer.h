@@ -15,17 +15,9 @@
 
 namespace lamina::engine {
 
-// Rows in the caller's memory: row i begins i * row_bytes bytes after data and is contiguous.
-struct Source {
-  const void* data = nullptr;
-  DType dtype = DType::float32;
-  int64_t row_bytes = 0;
-};
-
 // One pass over n rows. Everything pointed at must outlive the pass.
 struct Pass {
-  Source x;
-  Source y;                        // of dtype int32 where the loss is sparse
+  RowSource x, y;                  // in the caller's memory; y of int32 where the loss is sparse
   const float* weights = nullptr;  // one a row, or null
   const int64_t* order = nullptr;  // the rows to visit, or null for all in turn
   int64_t count = 0;               // how many rows to visit
@@ -97,6 +89,7 @@ class Trainer {
 
   int64_t cols_ = 1, inner_ = 1;  // output.back(), and the product of the other axes
   bool fused_ = false;            // the loss takes logits
+  bool by_columns_ = false;       // workers share out the columns of x, not its rows
   int x_ = kNoBuffer, y_true_ = kNoBuffer, weights_ = kNoBuffer;
   int output_ = kNoBuffer, dy_ = kNoBuffer, values_ = kNoBuffer;
 

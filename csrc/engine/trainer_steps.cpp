@@ -11,6 +11,14 @@
 namespace lamina::engine {
 namespace {
 
+// Rows of a batch whose columns workers share out, in one tile of its gathering.
+constexpr int64_t kColumnRows = 32;
+
+RowSource rows_from(RowSource source, int64_t first) {
+  source.data = static_cast<const char*>(source.data) + first * source.row_bytes;
+  return source;
+}
+
 // The i-th weight is weights[i * stride]; values may be null and are then all ones.
 double total(const float* values, const float* weights, int64_t n, int64_t stride = 1) {
   double sum = 0.0;
@@ -25,41 +33,57 @@ double total(const float* values, const float* weights, int64_t n, int64_t strid
 
 void Trainer::add_gather() {
   const int64_t size = element_count(network_->input());
-  add_rowwise(program_, "gather", {x_}, 1, size,
-              [=, this](const Run& run, int64_t first, int64_t rows) {
-                const char* data = static_cast<const char*>(pass_.x.data);
-                run.kernels->gather_rows(run.buffer(x_) + first * size,
-                                         data + index_base_ * pass_.x.row_bytes, pass_.x.dtype,
-                                         index_ + first, rows, size, pass_.x.row_bytes, 1.0f);
-              });
+  // Where workers share out the columns of x, each gathers those that it will need.
+  const ops::GemmBlocks columns{size};
+  const auto by_columns = [this](const Run& run) { return by_columns_ && run.workers > 1; };
+  const auto pieces = [=](const Run& run) {
+    return by_columns(run) ? ops::Pieces{run.rows, kColumnRows}
+                           : ops::row_tiles(run.rows, size, ops::kStepTile);
+  };
+  program_.add(
+      {.what = "gather",
+       .uses = {x_},
+       .tiles =
+           [=](const Run& run) {
+             return pieces(run).count() * (by_columns(run) ? columns.count() : 1);
+           },
+       .body =
+           [=, this](const Run& run, int64_t tile, float*) {
+             const ops::Pieces rows = pieces(run);
+             const int64_t block = tile / rows.count(), row = rows.begin(tile % rows.count());
+             const int64_t column = by_columns(run) ? columns.begin(block) : 0;
+             run.kernels->gather_rows(run.buffer(x_) + row * size + column, size,
+                                      rows_from(pass_.x, index_base_), index_ + row,
+                                      rows.length(tile % rows.count()), column,
+                                      by_columns(run) ? columns.length(block) : size, 1.0f);
+           }});
   if (program_.predicts()) return;
   const int64_t target = sparse_targets() ? inner_ : inner_ * cols_;
   y_true_ = program_.buffer(target);
   weights_ = program_.buffer(inner_);
-  program_.add({.what = "gather targets",
-                .uses = {y_true_, weights_},
-                .tiles = [](const Run&) -> int64_t { return 1; },
-                .body =
-                    [=, this](const Run& run, int64_t, float*) {
-                      const char* data =
-                          static_cast<const char*>(pass_.y.data) + index_base_ * pass_.y.row_bytes;
-                      float* y = run.buffer(y_true_);
-                      if (sparse_targets()) {
-                        const auto bytes = static_cast<size_t>(target) * sizeof(int32_t);
-                        for (int64_t i = 0; i < run.rows; ++i) {
-                          std::memcpy(y + i * target, data + index_[i] * pass_.y.row_bytes, bytes);
-                        }
-                      } else {
-                        run.kernels->gather_rows(y, data, pass_.y.dtype, index_, run.rows, target,
-                                                 pass_.y.row_bytes, 1.0f);
-                      }
-                      float* w = run.buffer(weights_);
-                      for (int64_t i = 0; i < run.rows; ++i) {
-                        const float value =
-                            pass_.weights ? pass_.weights[index_base_ + index_[i]] : 1.0f;
-                        std::fill_n(w + i * inner_, inner_, value);
-                      }
-                    }});
+  program_.add(
+      {.what = "gather targets",
+       .uses = {y_true_, weights_},
+       .tiles = [](const Run&) -> int64_t { return 1; },
+       .body =
+           [=, this](const Run& run, int64_t, float*) {
+             const RowSource source = rows_from(pass_.y, index_base_);
+             float* y = run.buffer(y_true_);
+             if (sparse_targets()) {
+               const auto bytes = static_cast<size_t>(target) * sizeof(int32_t);
+               const char* data = static_cast<const char*>(source.data);
+               for (int64_t i = 0; i < run.rows; ++i) {
+                 std::memcpy(y + i * target, data + index_[i] * source.row_bytes, bytes);
+               }
+             } else {
+               run.kernels->gather_rows(y, target, source, index_, run.rows, 0, target, 1.0f);
+             }
+             float* w = run.buffer(weights_);
+             for (int64_t i = 0; i < run.rows; ++i) {
+               const float value = pass_.weights ? pass_.weights[index_base_ + index_[i]] : 1.0f;
+               std::fill_n(w + i * inner_, inner_, value);
+             }
+           }});
 }
 
 void Trainer::add_output() {

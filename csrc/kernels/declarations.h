@@ -24,8 +24,8 @@ void gemm_pack(float* packed, int64_t width, const float* b, int64_t b_row, int6
                int64_t k, int64_t n);
 
 // zeros.cpp
-void nonzero_bits(uint32_t* by_row, uint32_t* by_column, int32_t* terms, const float* x,
-                  int64_t rows, int64_t cols);
+void nonzero_bits(uint32_t* by_row, int64_t words, uint32_t* by_column, int32_t* terms,
+                  const float* x, int64_t x_row, int64_t rows, int64_t cols);
 bool all_finite(const float* x, int64_t n);
 
 // split.cpp
@@ -126,8 +126,8 @@ void add_bias(float* y, const float* x, const float* bias, int64_t rows, int64_t
 void scale_offset(float* y, const float* x, int64_t n, float scale, float offset);
 
 // gather.cpp
-void gather_rows(float* y, const void* source, DType dtype, const int64_t* index, int64_t rows,
-                 int64_t cols, int64_t row_bytes, float scale);
+void gather_rows(float* y, int64_t y_row, const RowSource& source, const int64_t* index,
+                 int64_t rows, int64_t first, int64_t cols, float scale);
 void embedding_forward(float* y, const float* table, const int32_t* index, int64_t rows,
                        int64_t vocabulary, int64_t dim);
 void embedding_backward(float* dtable, const float* dy, const int32_t* index, int64_t rows,

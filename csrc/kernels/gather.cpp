@@ -39,22 +39,32 @@ LAMINA_INLINE void convert_row(float* y, const T* row, int64_t cols, f32x16 scal
   if (j < cols) store(y + cols - kLanes, load_converted(row + cols - kLanes) * scale);
 }
 
+// Columns first .. first + cols of the rows of an index.
+struct Picked {
+  const RowSource& source;
+  const int64_t* index;
+  int64_t rows, first, cols;
+
+  template <class T>
+  const char* row(int64_t i) const {
+    return static_cast<const char*>(source.data) + index[i] * source.row_bytes +
+           first * static_cast<int64_t>(sizeof(T));
+  }
+};
+
 template <class T>
-void gather_vectors(float* y, const char* source, const int64_t* index, int64_t rows, int64_t cols,
-                    int64_t row_bytes, float scale) {
+void gather_vectors(float* y, int64_t y_row, const Picked& from, float scale) {
   const f32x16 s = splat(scale);
-  const auto row = [=](int64_t i) {
-    return reinterpret_cast<const T*>(source + index[i] * row_bytes);
-  };
+  const int64_t rows = from.rows, cols = from.cols;
+  const auto row = [&](int64_t i) { return reinterpret_cast<const T*>(from.row<T>(i)); };
   // Only where a row is long enough for that to pay.
   const bool past = std::is_same_v<T, float> && rows * cols >= kStreamedRun && cols >= 4 * kLanes;
-  for (int64_t i = 0; i < rows; ++i, y += cols) {
+  for (int64_t i = 0; i < rows; ++i, y += y_row) {
     if (i + 1 < rows) fetch_row(row(i + 1), cols * static_cast<int64_t>(sizeof(T)));
     if constexpr (std::is_same_v<T, float>) {
       if (past) {
-        map_vectors(y, cols, true, [from = row(i), s](int64_t j, int64_t n) {
-          return load_upto(from + j, n) * s;
-        });
+        map_vectors(y, cols, true,
+                    [x = row(i), s](int64_t j, int64_t n) { return load_upto(x + j, n) * s; });
         continue;
       }
     }
@@ -91,11 +101,10 @@ struct Boolean {
 
 // Every other type, one element at a time and at any alignment.
 template <class T>
-void gather_elements(float* y, const char* source, const int64_t* index, int64_t rows, int64_t cols,
-                     int64_t row_bytes, float scale) {
-  for (int64_t i = 0; i < rows; ++i, y += cols) {
-    const char* row = source + index[i] * row_bytes;
-    for (int64_t j = 0; j < cols; ++j) {
+void gather_elements(float* y, int64_t y_row, const Picked& from, float scale) {
+  for (int64_t i = 0; i < from.rows; ++i, y += y_row) {
+    const char* row = from.row<T>(i);
+    for (int64_t j = 0; j < from.cols; ++j) {
       T element;
       std::memcpy(&element, row + j * static_cast<int64_t>(sizeof(T)), sizeof(T));
       y[j] = static_cast<float>(element) * scale;
@@ -105,12 +114,12 @@ void gather_elements(float* y, const char* source, const int64_t* index, int64_t
 
 }  // namespace
 
-void gather_rows(float* y, const void* source, DType dtype, const int64_t* index, int64_t rows,
-                 int64_t cols, int64_t row_bytes, float scale) {
+void gather_rows(float* y, int64_t y_row, const RowSource& source, const int64_t* index,
+                 int64_t rows, int64_t first, int64_t cols, float scale) {
   const auto run = [&](auto gather) {
-    gather(y, static_cast<const char*>(source), index, rows, cols, row_bytes, scale);
+    gather(y, y_row, Picked{source, index, rows, first, cols}, scale);
   };
-  switch (dtype) {
+  switch (source.dtype) {
     case DType::float32:
       return run(gather_vectors<float>);
     case DType::float64:

@@ -51,6 +51,14 @@ enum class DType : int32_t {
   boolean
 };
 
+// Rows in somebody's memory: row i begins i * row_bytes bytes after data, which may be negative,
+// and is contiguous.
+struct RowSource {
+  const void* data = nullptr;
+  DType dtype = DType::float32;
+  int64_t row_bytes = 0;
+};
+
 // Images are NHWC. For a convolution the kernel is (kernel_h, kernel_w, channels, filters); for a
 // pooling window dilation is 1 and filters equals channels. pad_top and pad_left are the zeros
 // before the first row and column; those after the last follow from the other sizes.
@@ -148,11 +156,11 @@ struct Kernels {
                     int64_t k, int64_t n);
 
   // --- zeros.cpp ------------------------------------------------------------------------------
-  // Marks what is not zero in up to kLiveBits rows of x: bit j % 32 of by_row[i * words + j / 32]
-  // for words = cols / 32 rounded up, and bit i of by_column[j] (optional). terms[0] is
-  // how many columns hold a mark, summed over every kLiveRows rows; terms[1] the reverse.
-  void (*nonzero_bits)(uint32_t* by_row, uint32_t* by_column, int32_t* terms, const float* x,
-                       int64_t rows, int64_t cols);
+  // Marks what is not zero in up to kLiveBits rows of x, x_row floats apart: bit j % 32 of
+  // by_row[i * words + j / 32], and bit i of by_column[j] (optional). terms[0] is how many columns
+  // hold a mark, summed over every kLiveRows rows; terms[1] the reverse.
+  void (*nonzero_bits)(uint32_t* by_row, int64_t words, uint32_t* by_column, int32_t* terms,
+                       const float* x, int64_t x_row, int64_t rows, int64_t cols);
   bool (*all_finite)(const float* x, int64_t n);
 
   // --- split.cpp: the parts of a matrix in tiles of a matrix unit -----------------------------
@@ -275,11 +283,10 @@ struct Kernels {
   void (*scale_offset)(float* y, const float* x, int64_t n, float scale, float offset);  // fma
 
   // --- gather.cpp -----------------------------------------------------------------------------
-  // y[i, :] = scale * float32(row index[i] of source): the row begins index[i] * row_bytes bytes
-  // after source and is contiguous; row_bytes may be negative. float64 and integers are rounded
-  // to float32 before they are scaled.
-  void (*gather_rows)(float* y, const void* source, DType dtype, const int64_t* index, int64_t rows,
-                      int64_t cols, int64_t row_bytes, float scale);
+  // y[i * y_row + j] = scale * float32(element first + j of row index[i] of source), j < cols.
+  // float64 and integers are rounded to float32 before they are scaled.
+  void (*gather_rows)(float* y, int64_t y_row, const RowSource& source, const int64_t* index,
+                      int64_t rows, int64_t first, int64_t cols, float scale);
   // y[i, :] = table[index[i], :]; a row of NaN where index[i] lies outside [0, vocabulary).
   void (*embedding_forward)(float* y, const float* table, const int32_t* index, int64_t rows,
                             int64_t vocabulary, int64_t dim);

@@ -5,9 +5,8 @@
 
 namespace lamina::LAMINA_ISA {
 
-void nonzero_bits(uint32_t* by_row, uint32_t* by_column, int32_t* terms, const float* x,
-                  int64_t rows, int64_t cols) {
-  const int64_t words = (cols + kLiveBits - 1) / kLiveBits;
+void nonzero_bits(uint32_t* by_row, int64_t words, uint32_t* by_column, int32_t* terms,
+                  const float* x, int64_t x_row, int64_t rows, int64_t cols) {
   const auto column = [&](int64_t j) { return reinterpret_cast<int32_t*>(by_column + j); };
   if (by_column != nullptr) {
     for_each_vector(cols, [&](int64_t j, int64_t n) { store(column(j), splat(int32_t{0}), n); });
@@ -17,7 +16,7 @@ void nonzero_bits(uint32_t* by_row, uint32_t* by_column, int32_t* terms, const f
     uint32_t word = 0;
     for_each_vector(cols, [&](int64_t j, int64_t n) {
       // Not <: NaN is a term.
-      const mask16 nonzero = !(load_upto(x + i * cols + j, n) == zero());
+      const mask16 nonzero = !(load_upto(x + i * x_row + j, n) == zero());
       const int64_t shift = j % kLiveBits;
       word |= to_bits(nonzero) << shift;
       if (shift != 0 || j + n == cols) {
@@ -42,7 +41,7 @@ void nonzero_bits(uint32_t* by_row, uint32_t* by_column, int32_t* terms, const f
   const auto some = [](int64_t left) { return left < kLiveRows ? left : kLiveRows; };
   int32_t row_terms = 0, column_terms = 0;
   for (int64_t i = 0; i < rows; i += kLiveRows) {
-    for (int64_t w = 0; w < words; ++w) {
+    for (int64_t w = 0; w * kLiveBits < cols; ++w) {
       row_terms += marked(by_row + i * words + w, some(rows - i), words);
     }
   }

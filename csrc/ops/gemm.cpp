@@ -83,10 +83,10 @@ void Gemm::run(const Kernels& kernels, float* c, const float* a, const float* b,
     shifted = *epilogue;
     if (shifted.bias != nullptr) shifted.bias += j0;
   }
-  int64_t p = 0;
-  do {  // once even if k is 0: C = activation(beta * C + bias)
-    const int64_t depth = std::min(kGemmBlockK, k - p);
-    const bool last = p + depth == k;
+  const GemmBlocks blocks{k};
+  for (int64_t block = 0; block < blocks.count(); ++block) {
+    const int64_t p = blocks.begin(block), depth = blocks.length(block);
+    const bool last = block + 1 == blocks.count();
     const float* strip = b + p * b_row + j0 * b_col;
     int64_t strip_stride = b_row;
     if (packs()) {
@@ -95,10 +95,9 @@ void Gemm::run(const Kernels& kernels, float* c, const float* a, const float* b,
       strip = scratch;
     }
     kernels.gemm_block(c + i0 * n + j0, n, a + i0 * a_row + p * a_col, a_row, a_col, strip,
-                       strip_stride, rows, columns, depth, alpha, p == 0 ? beta : 1.0f,
+                       strip_stride, rows, columns, depth, alpha, block == 0 ? beta : 1.0f,
                        last && epilogue != nullptr ? &shifted : nullptr, nullptr);
-    p += depth;
-  } while (p < k);
+  }
 }
 
 }  // namespace lamina::ops

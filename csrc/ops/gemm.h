@@ -1,16 +1,32 @@
 // A whole matrix product, cut into tiles of C that can be computed in any order by anybody.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "kernels/kernels.h"
 
 namespace lamina::ops {
 
-// K is cut into blocks of this many products, added in order: part of the numerics contract, so
-// neither the instruction set nor the shape of a tile may change it. 256 bounds the error of a
-// block's chain and keeps a packed block of 64 columns within the second-level cache.
+// K is cut into blocks of at most this many products, added in order: part of the numerics
+// contract, so neither the instruction set nor the shape of a tile may change it. 256 bounds the
+// error of a block's chain and keeps a packed block of 64 columns within the second-level cache.
 constexpr int64_t kGemmBlockK = 256;
+
+// The fewest blocks, as even as whole units allow: even blocks can be shared out, and a last one of
+// a few products would cost the reading and writing of C for next to nothing.
+struct GemmBlocks {
+  int64_t k;
+
+  static constexpr int64_t kUnit = kLiveBits;
+  int64_t units() const { return (k + kUnit - 1) / kUnit; }
+  int64_t count() const {  // one, empty, if k is 0
+    return std::max<int64_t>(1, (k + kGemmBlockK - 1) / kGemmBlockK);
+  }
+  int64_t begin(int64_t block) const { return block * units() / count() * kUnit; }
+  int64_t end(int64_t block) const { return std::min(begin(block + 1), k); }
+  int64_t length(int64_t block) const { return end(block) - begin(block); }
+};
 
 // C (m x n) = activation(alpha * op(A) op(B) + beta * C + bias); op(A) is m x k, op(B) is k x n.
 // A is stored (m, k), or (k, m) if trans_a; B is stored (k, n), or (n, k) if trans_b; all dense.

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernels/kernels.h"
+#include "ops/gemm.h"
 #include "ops/pieces.h"
 
 namespace lamina::ops {
@@ -22,34 +23,51 @@ struct LiveMap {
 };
 
 // C = activation(X B + bias) or, if trans, C = X^T B; B and C have n columns. In the order of a
-// caller's steps: scan, check, run.
+// caller's steps: scan, check, run, finish.
 class LiveProduct {
  public:
-  LiveProduct(LiveMap map, int64_t n, bool trans) : map_(map), n_(n), trans_(trans) {}
+  // along_k: tiles are blocks of K, each summed on its own. For workers that go on to change B, a
+  // piece of its rows each: the rows stay in the cache of whoever changed them.
+  LiveProduct(LiveMap map, int64_t n, bool trans, bool along_k = false)
+      : map_(map), n_(n), trans_(trans), along_k_(along_k) {}
 
   const LiveMap& map() const { return map_; }
   // Is a scan worth its cost, if there are zeros?
   bool may_pay() const;
+  // Is C so small that its sums by blocks cost less than B moved from cache to cache?
+  bool along_k_pays() const;
+  int64_t partial_floats() const;  // of run; grows with the rows
 
-  // Marks the rows of B that are not finite.
-  int64_t check_tiles() const { return checks().count(); }
+  // Marks the rows of B that are not finite; along_k no tiles, run does it.
+  int64_t check_tiles() const { return along_k_ ? 0 : checks().count(); }
   void check(const Kernels& kernels, float* map, const float* b, int64_t tile) const;
 
-  // Each tile is a piece of the rows of C.
-  int64_t tiles() const { return pieces().count(); }
-  void run(const Kernels& kernels, float* c, const float* x, const float* b, const float* map,
-           const GemmEpilogue& epilogue, int64_t tile) const;
+  int64_t tiles() const { return along_k_ ? blocks().count() : row_pieces().count(); }
+  void run(const Kernels& kernels, float* c, float* partial, const float* x, const float* b,
+           float* map, const GemmEpilogue& epilogue, int64_t tile) const;
+
+  // Adds the blocks up in order, along_k; nothing otherwise.
+  int64_t finish_tiles() const { return along_k_ ? finished_rows().count() : 0; }
+  void finish(const Kernels& kernels, float* c, const float* partial, const GemmEpilogue& epilogue,
+              int64_t tile) const;
 
  private:
   int64_t m() const { return trans_ ? map_.cols : map_.rows; }
   int64_t k() const { return trans_ ? map_.rows : map_.cols; }
+  GemmBlocks blocks() const { return {k()}; }
   bool leaves_out(const float* map) const;  // enough terms, by what the scan counted
   Pieces checks() const;
-  Pieces pieces() const;
+  void check_words(const Kernels& kernels, float* map, const float* b, int64_t begin,
+                   int64_t end) const;
+  Pieces row_pieces() const;
+  Pieces finished_rows() const;
+  void add_block(const Kernels& kernels, float* sums, const float* x, const float* b,
+                 const float* map, int64_t block, int64_t row, int64_t rows, float beta,
+                 const GemmEpilogue* epilogue) const;
 
   LiveMap map_;
   int64_t n_;
-  bool trans_;
+  bool trans_, along_k_;
 };
 
 }  // namespace lamina::ops

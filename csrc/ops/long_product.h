@@ -30,7 +30,7 @@ struct LongProduct {
 
  private:
   int64_t floats() const { return whole.m * whole.n; }
-  Pieces blocks() const { return {whole.k, kGemmBlockK}; }
+  GemmBlocks blocks() const { return {whole.k}; }
   Pieces rounds_of_blocks() const;
   Pieces tiles_of_blocks(int64_t round) const;
 };

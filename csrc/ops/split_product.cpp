@@ -123,8 +123,9 @@ void SplitProduct::repair(const Kernels& kernels, float* sums, const float* a, c
       if (kernels.all_finite(sums, kSquare)) continue;
       const int64_t rows = std::min(kUnitSide, t.rows - i);
       const int64_t columns = std::min(kUnitSide, t.columns - j);
-      for (int64_t p = 0; p < gemm.k; p += kGemmBlockK) {
-        const int64_t depth = std::min(kGemmBlockK, gemm.k - p);
+      const GemmBlocks blocks{gemm.k};
+      for (int64_t block = 0; block < blocks.count(); ++block) {
+        const int64_t p = blocks.begin(block), depth = blocks.length(block);
         kernels.gemm_pack(strip, kUnitSide, b + p * b_row + (t.column + j) * b_col, b_row, b_col,
                           depth, columns);
         kernels.gemm_block(square, kUnitSide, a + (t.row + i) * a_row + p * a_col, a_row, a_col,

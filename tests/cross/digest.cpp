@@ -59,9 +59,9 @@ void live_product(Floats a, const Floats& b, int64_t m, int64_t n, int64_t depth
   for (float& x : a) x = next() % 4 == 0 ? x : 0.0f;
   Ints by_row(static_cast<size_t>(m * words)), by_column(static_cast<size_t>(depth)), terms(2);
   for (int64_t i = 0; i < m; i += kLiveBits) {
-    k.nonzero_bits(reinterpret_cast<uint32_t*>(by_row.data() + i * words),
+    k.nonzero_bits(reinterpret_cast<uint32_t*>(by_row.data() + i * words), words,
                    reinterpret_cast<uint32_t*>(by_column.data()), terms.data(),
-                   a.data() + i * depth, std::min(kLiveBits, m - i), depth);
+                   a.data() + i * depth, depth, std::min(kLiveBits, m - i), depth);
     print("nonzero_bits", by_column);
     print("nonzero_bits", terms);
   }
@@ -216,14 +216,15 @@ void rows(int64_t n, int64_t cols) {
   Floats picked(3 * static_cast<size_t>(cols));
   const std::vector<double> doubles(x.begin(), x.end());
   const std::vector<uint8_t> bytes(labels.begin(), labels.end());
-  k.gather_rows(picked.data(), x.data(), DType::float32, index.data(), 3, cols, 4 * cols, 0.5f);
+  k.gather_rows(picked.data(), cols, {x.data(), DType::float32, 4 * cols}, index.data(), 3, 0, cols,
+                0.5f);
   print("gather_rows float32", picked);
-  k.gather_rows(picked.data(), doubles.data(), DType::float64, index.data(), 3, cols, 8 * cols,
-                0.3f);
+  k.gather_rows(picked.data(), cols, {doubles.data(), DType::float64, 8 * cols}, index.data(), 3, 0,
+                cols, 0.3f);
   print("gather_rows float64", picked);
   std::vector<uint8_t> pixels(x.size());
   for (uint8_t& byte : pixels) byte = static_cast<uint8_t>(next());
-  k.gather_rows(picked.data(), pixels.data(), DType::uint8, index.data(), 3, cols, cols,
+  k.gather_rows(picked.data(), cols, {pixels.data(), DType::uint8, cols}, index.data(), 3, 0, cols,
                 1.0f / 255.0f);
   print("gather_rows uint8", picked);
   const Ints rows_of = below(9, static_cast<uint32_t>(n));

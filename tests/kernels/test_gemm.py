@@ -9,6 +9,8 @@ it there. Six times UNIT leaves room for the largest of thousands of elements. K
 the first few, where the worst case is the sharper one; alpha, beta and bias round on their own.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -164,6 +166,26 @@ def threads():
     la.set_num_threads(before)
 
 
+def blocks(k):
+    """The fewest of at most 256 terms, even to within 32."""
+    count, units = -(-k // 256), -(-k // 32)
+    ends = [i * units // count * 32 for i in range(count + 1)]
+    return [(p, min(end, k)) for p, end in itertools.pairwise(ends)]
+
+
+def test_blocks_of_terms():
+    """What a product of more terms than one block adds up, and in which order."""
+    assert blocks(784) == [(0, 192), (192, 384), (384, 576), (576, 784)]
+    g = rng(10)
+    for k in (255, 256, 257, 288, 289, 511, 513, 784, 1000):
+        a, b = normal(g, 5, k), normal(g, k, 40)
+        want = np.zeros((5, 40), np.float32)
+        for p, end in blocks(k):
+            assert 0 < end - p <= 256
+            want += kernels.gemm(a[:, p:end], b[p:end])
+        assert_bits(kernels.gemm(a, b), want, what=f"{k} terms")
+
+
 @pytest.mark.parametrize(("trans_a", "trans_b"), TRANSPOSES)
 def test_a_long_product_is_the_sum_of_its_blocks_in_order(trans_a, trans_b, threads):
     """Bit by bit and for any number of threads, though it is cut along K."""
@@ -171,8 +193,8 @@ def test_a_long_product_is_the_sum_of_its_blocks_in_order(trans_a, trans_b, thre
     for m, n, k in [*LONG, LONGEST] if trans_a and trans_b else LONG:
         a, b = normal(g, m, k), normal(g, k, n)
         want = np.zeros((m, n), np.float32)
-        for p in range(0, k, 256):
-            want += kernels.gemm(a[:, p : p + 256], b[p : p + 256])
+        for p, end in blocks(k):
+            want += kernels.gemm(a[:, p:end], b[p:end])
         sa = np.ascontiguousarray(a.T) if trans_a else a
         sb = np.ascontiguousarray(b.T) if trans_b else b
         for count in (1, 2, 3, 4):

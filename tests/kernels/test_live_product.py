@@ -136,13 +136,41 @@ def test_a_gradient_that_is_not_finite_is_multiplied_by_zero():
     np.testing.assert_array_equal(*kernels)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3, 8])
-def test_any_number_of_threads(threads):
+@pytest.fixture
+def threads():
     before = la.get_num_threads()
-    la.set_num_threads(threads, oversubscribe=True)
-    try:
-        x = np.random.default_rng(8).normal(size=(256, 300)).astype(np.float32)
-        x *= np.random.default_rng(9).random(x.shape) < 0.2
-        assert_same_training(x, 64, 64, optimizer="adam")
-    finally:
-        la.set_num_threads(before)
+    yield lambda n: la.set_num_threads(n, oversubscribe=True)
+    la.set_num_threads(before)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_any_number_of_threads(count, threads):
+    """Several of them share out the columns of x: who gathers a column multiplies it, and updates
+    its row of the kernel."""
+    threads(count)
+    x = sparse_rows(256, 700, 0.2)
+    assert_same_training(x, 64, 64, optimizer="adam")
+    assert_same_training(x[:150], 64, 40, optimizer="adam")  # the last batch is short
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float16, np.float64, bool])
+def test_columns_of_any_dtype(dtype, threads):
+    threads(2)
+    x = rng.integers(0, 256, (140, 530)) * (rng.random((140, 530)) < 0.2)
+    assert_same_training(x.astype(dtype), 32, 64)
+    assert_same_training(x.astype(dtype)[::-2], 32, 64)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("row", [0, 191, 192, 530, 599])
+def test_training_multiplies_by_a_weight_that_is_not_finite(row, count, threads):
+    threads(count)
+    x = sparse_rows(40, 600, 0.1)
+    x[:, row] = 0.0
+    model = dense(x, 32)
+    kernel, bias = model.get_weights()
+    y = np.zeros((40, 32), np.float32)
+    assert np.isfinite(model.test_on_batch(x, y))
+    kernel[row, 5] = np.inf
+    model.set_weights([kernel, bias])
+    assert np.isnan(model.train_on_batch(x, y))

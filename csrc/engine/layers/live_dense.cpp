@@ -16,8 +16,17 @@ bool LiveDense::add_forward(Program& program, Place& place, const std::string& n
       multiplies_in_parts(program, {.m = inputs, .n = units, .k = rows})) {
     return false;
   }
+  // An update is about to change the kernel, a piece of its rows each worker.
+  const bool along_k = training && most.along_k_pays();
+  const auto forward = [=](const Run& run) {
+    return self.product(run.rows, training, false, along_k && run.workers > 1);
+  };
+  const auto epilogue = [=](const Run& run) -> GemmEpilogue {
+    return {self.bias < 0 ? nullptr : run.parameters + self.bias, activation, alpha};
+  };
+  place.x_by_columns = along_k;
   const int x = place.x, live = place.live = program.buffer(0, most.map().floats());
-  const auto forward = [=](const Run& run) { return self.product(run.rows, training, false); };
+  const int partial = program.buffer(0, along_k ? most.partial_floats() : 0);
   program.add({.what = name + " zeros of the input",
                .uses = {x, live},
                .tiles = [=](const Run& run) { return forward(run).map().tiles(); },
@@ -34,14 +43,21 @@ bool LiveDense::add_forward(Program& program, Place& place, const std::string& n
                                         run.parameters + self.kernel, tile);
                    }});
   program.add({.what = name + " forward",
-               .uses = {x, z, live},
+               .uses = {x, z, live, partial},
                .tiles = [=](const Run& run) { return forward(run).tiles(); },
                .body =
                    [=](const Run& run, int64_t tile, float*) {
-                     const float* b = self.bias < 0 ? nullptr : run.parameters + self.bias;
-                     forward(run).run(*run.kernels, run.buffer(z), run.buffer(x),
-                                      run.parameters + self.kernel, run.buffer(live),
-                                      {b, activation, alpha}, tile);
+                     forward(run).run(*run.kernels, run.buffer(z), run.buffer(partial),
+                                      run.buffer(x), run.parameters + self.kernel, run.buffer(live),
+                                      epilogue(run), tile);
+                   }});
+  program.add({.what = name + " forward, total",
+               .uses = {z, partial},
+               .tiles = [=](const Run& run) { return forward(run).finish_tiles(); },
+               .body =
+                   [=](const Run& run, int64_t tile, float*) {
+                     forward(run).finish(*run.kernels, run.buffer(z), run.buffer(partial),
+                                         epilogue(run), tile);
                    }});
   return true;
 }
@@ -67,8 +83,8 @@ bool LiveDense::add_kernel_gradient(Program& program, const Place& place,
                .tiles = [=](const Run& run) { return gradient(run).tiles(); },
                .body =
                    [=](const Run& run, int64_t tile, float*) {
-                     gradient(run).run(*run.kernels, run.gradients + self.kernel, run.buffer(x),
-                                       run.buffer(dz), run.buffer(live),
+                     gradient(run).run(*run.kernels, run.gradients + self.kernel, nullptr,
+                                       run.buffer(x), run.buffer(dz), run.buffer(live),
                                        {nullptr, Activation::linear, 0.0f}, tile);
                    }});
   return true;

@@ -83,12 +83,14 @@ class Dropout final : public Layer {
   void add_mask(Program& program, const Place& place, int y, int x) const {
     const float rate = rate_;
     const uint32_t layer = place.index;
-    add_elementwise(program, name(), {x, y}, place.input_size(),
-                    [=](const Run& run, int64_t first, int64_t n) {
-                      const RandomStream stream{run.seed, layer, run.step};
-                      run.kernels->dropout(run.buffer(y) + first, run.buffer(x) + first, stream,
-                                           first, n, rate);
-                    });
+    add_elementwise(
+        program, name(), {x, y}, place.input_size(),
+        [=](const Run& run, int64_t first, int64_t n) {
+          const RandomStream stream{run.seed, layer, run.step};
+          run.kernels->dropout(run.buffer(y) + first, run.buffer(x) + first, stream, first, n,
+                               rate);
+        },
+        ops::kStepTile / 4);  // random numbers take longer than other functions
   }
 
   float rate_;
