@@ -58,13 +58,21 @@ LIVE_TERMS = [
     M("kernels/gemm.cpp", "for (int i = 0; i < rows; ++i) bits |= word[i * live.row];",
       "for (int i = 0; i < 1; ++i) bits |= word[i * live.row];",
       "the first row's terms are taken for all", "live_product"),
-    M("kernels/zeros.cpp", "!(load_upto(x + i * cols + j, n) == zero())",
-      "load_upto(x + i * cols + j, n) > zero()", "only what is positive is a term",
+    M("kernels/zeros.cpp", "!(load_upto(x + i * x_row + j, n) == zero())",
+      "load_upto(x + i * x_row + j, n) > zero()", "only what is positive is a term",
       "live_product"),
     M("ops/live_product.cpp", "word = p / kLiveBits;", "word = 0;",
       "every block takes the terms of the first", "live_product"),
     M("ops/live_product.cpp", "finite ? 0 : ~uint32_t{0}", "finite ? 0 : uint32_t{1}",
       "one row of B stands for 32 that are not finite", "live_product"),
+    M("ops/live_product.cpp", "check_words(kernels, map, b, blocks().begin(tile) / kLiveBits,",
+      "check_words(kernels, map, b, words(blocks().end(tile)),",
+      "along K nobody looks for what is not finite", "live_product"),
+    M("ops/live_product.cpp", "partial + (block - 1) * m() * n_ + begin", "partial + begin",
+      "along K the first block's neighbour stands for all", "live_product"),
+    M("kernels/gather.cpp", "first * static_cast<int64_t>(sizeof(T))",
+      "first * static_cast<int64_t>(sizeof(float))",
+      "columns of all types are as far apart as those of float32", "live_product"),
 ]  # fmt: skip
 
 ELEMENTWISE = [
