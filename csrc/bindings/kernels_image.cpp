@@ -3,8 +3,10 @@
 #include "bindings/kernels.h"
 #include "cpu/dispatch.h"
 #include "cpu/memory.h"
+#include "cpu/precision.h"
 #include "ops/conv2d.h"
 #include "ops/pool2d.h"
+#include "ops/split_conv2d.h"
 
 namespace lamina::bindings {
 namespace {
@@ -32,6 +34,21 @@ void check_channels(const Call& call, const Floats& kernel, int64_t channels) {
   }
 }
 
+// c = the product of some columns and b (op(B)), which is split first.
+void multiply_columns(float* c, const ops::ColumnRows& columns, const float* b,
+                      const GemmEpilogue* epilogue, const ops::SplitProduct& product) {
+  AlignedArray<float> parts(product.split_floats());
+  for_tiles(product.split_tiles(), 0,
+            [&](int64_t tile, float*) { product.split(kernels(), parts.data(), b, tile); });
+  for_tiles(
+      product.tiles(), ops::SplitConv2d::scratch(product),
+      [&](int64_t tile, float* scratch) {
+        product.run(kernels(), c, columns, parts.data(), 0, product.gemm.k, epilogue, tile,
+                    scratch);
+      },
+      product.least_tiles());
+}
+
 py::array conv2d_forward(py::handle x_in, py::handle kernel_in, py::handle bias_in,
                          py::handle strides, py::handle padding, py::handle dilation,
                          py::handle out) {
@@ -46,9 +63,14 @@ py::array conv2d_forward(py::handle x_in, py::handle kernel_in, py::handle bias_
   const FloatsOut y = call.out("out", out, output_shape(images, conv.w));
   const GemmEpilogue epilogue{bias.data, Activation::linear, 0.0f};
   without_gil([&] {
+    const GemmEpilogue* after = bias.data == nullptr ? nullptr : &epilogue;
+    const ops::SplitConv2d split{conv, matmul_mode()};
+    if (split.mode.splits() && split.forward_pays()) {
+      return multiply_columns(y.data, split.forward_columns(x.data, kernel.data), kernel.data,
+                              after, split.forward(images));
+    }
     for_tiles(conv.forward_tiles(images), 0, [&](int64_t tile, float*) {
-      conv.forward(kernels(), y.data, x.data, kernel.data,
-                   bias.data == nullptr ? nullptr : &epilogue, images, tile);
+      conv.forward(kernels(), y.data, x.data, kernel.data, after, images, tile);
     });
   });
   return y.object;
@@ -69,6 +91,14 @@ py::array conv2d_backward_input(py::handle dy_in, py::handle kernel_in, py::hand
   const FloatsOut dx = call.out("out", out, input);
   without_gil([&] {
     AlignedArray<float> transposed(conv.transposed_floats());
+    const ops::SplitConv2d split{conv, matmul_mode()};
+    if (split.mode.splits() && split.backward_input_pays()) {
+      for_tiles(split.transpose_tiles(), 0, [&](int64_t tile, float*) {
+        split.transpose(kernels(), transposed.data(), kernel.data, tile);
+      });
+      return multiply_columns(dx.data, split.backward_input_columns(dy.data, transposed.data()),
+                              transposed.data(), nullptr, split.backward_input(images));
+    }
     for_tiles(conv.transpose_tiles(), 0, [&](int64_t tile, float*) {
       conv.transpose(kernels(), transposed.data(), kernel.data, tile);
     });
@@ -79,6 +109,22 @@ py::array conv2d_backward_input(py::handle dy_in, py::handle kernel_in, py::hand
               });
   });
   return dx.object;
+}
+
+void kernel_gradient_in_parts(float* dkernel, const float* dy, const float* x,
+                              const ops::SplitConv2d& conv, int64_t images) {
+  const ops::SplitProduct product = conv.backward_kernel(images);
+  AlignedArray<float> parts(product.split_floats()), partial(conv.partial_floats(images));
+  for_tiles(product.split_tiles(), 0,
+            [&](int64_t tile, float*) { product.split(kernels(), parts.data(), dy, tile); });
+  for_tiles(conv.backward_kernel_tiles(images), conv.backward_kernel_scratch(images),
+            [&](int64_t tile, float* scratch) {
+              conv.backward_kernel(kernels(), partial.data(), dy, x, parts.data(), images, tile,
+                                   scratch);
+            });
+  for_tiles(conv.reduce_tiles(), 0, [&](int64_t tile, float*) {
+    conv.reduce(kernels(), dkernel, partial.data(), images, tile);
+  });
 }
 
 py::array conv2d_backward_kernel(py::handle dy_in, py::handle x_in, py::handle kernel_size,
@@ -94,6 +140,10 @@ py::array conv2d_backward_kernel(py::handle dy_in, py::handle x_in, py::handle k
   const Window2d& w = conv.w;
   const FloatsOut dkernel = call.out("out", out, {w.kernel_h, w.kernel_w, w.channels, w.filters});
   without_gil([&] {
+    const ops::SplitConv2d split{conv, matmul_mode()};
+    if (split.mode.splits() && split.backward_kernel_pays()) {
+      return kernel_gradient_in_parts(dkernel.data, dy.data, x.data, split, images);
+    }
     AlignedArray<float> partial(conv.partial_floats(images));
     for_tiles(conv.backward_kernel_tiles(images), 0, [&](int64_t tile, float*) {
       conv.backward_kernel(kernels(), partial.data(), dy.data, x.data, images, tile);

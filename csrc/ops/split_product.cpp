@@ -11,7 +11,7 @@ namespace {
 
 // A tile's part of A, 128 rows by a block of K in three parts, takes 384 KB, and its sums 256 KB:
 // both stay in the second cache, and B goes by. Wider tiles would split A less often.
-constexpr int64_t kTileRows = 128, kMostColumns = 512, kLeastColumns = 64;
+constexpr int64_t kMostColumns = 512, kLeastColumns = 64;
 constexpr int64_t kTilesForAll = 8;  // enough to share out
 
 constexpr int64_t kLeastWork = 1 << 22;  // multiply-adds: some dozen microseconds on AMX
@@ -23,6 +23,40 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t round_up(int64_t n, int64_t unit) { return ceil_div(n, unit) * unit; }
 
 constexpr int64_t kSquare = kUnitSide * kUnitSide;
+
+// The rows of a matrix op(A), multiplied with the matrix op(B).
+class MatrixRows final : public SplitRows {
+ public:
+  MatrixRows(const Gemm& gemm, const float* a, const float* b)
+      : a_(a),
+        b_(b),
+        a_row_(gemm.trans_a ? 1 : gemm.k),
+        a_col_(gemm.trans_a ? gemm.m : 1),
+        b_row_(gemm.trans_b ? 1 : gemm.n),
+        b_col_(gemm.trans_b ? gemm.k : 1) {}
+
+  void split(const Kernels& kernels, float* tiles, int64_t block, int64_t row, int64_t rows,
+             int64_t term, int64_t terms, int parts, float*) const override {
+    kernels.split_left(tiles, block, a_ + row * a_row_ + term * a_col_, a_row_, a_col_, rows, terms,
+                       parts);
+  }
+
+  void multiply(const Kernels& kernels, float* square, int64_t row, int64_t rows, int64_t column,
+                int64_t columns, int64_t begin, int64_t end, float* strip) const override {
+    for (int64_t p = begin; p < end; p += kGemmBlockK) {
+      const int64_t depth = std::min(kGemmBlockK, end - p);
+      kernels.gemm_pack(strip, kUnitSide, b_ + p * b_row_ + column * b_col_, b_row_, b_col_, depth,
+                        columns);
+      kernels.gemm_block(square, kUnitSide, a_ + row * a_row_ + p * a_col_, a_row_, a_col_, strip,
+                         kUnitSide, rows, columns, depth, 1.0f, p == begin ? 0.0f : 1.0f, nullptr,
+                         nullptr);
+    }
+  }
+
+ private:
+  const float *a_, *b_;
+  int64_t a_row_, a_col_, b_row_, b_col_;
+};
 
 }  // namespace
 
@@ -48,11 +82,13 @@ void SplitProduct::split(const Kernels& kernels, float* split_b, const float* b,
                       b_col, terms.length(p), columns.length(j), mode.parts);
 }
 
-int64_t SplitProduct::tile_rows() const { return std::min(kTileRows, round_up(gemm.m, kUnitSide)); }
+int64_t SplitProduct::tile_rows() const {
+  return std::min(kSplitTileRows, round_up(gemm.m, kUnitSide));
+}
 
 int64_t SplitProduct::tile_columns() const {
   int64_t columns = kMostColumns;
-  const int64_t down = ceil_div(gemm.m, kTileRows);
+  const int64_t down = pieces * ceil_div(gemm.m, kSplitTileRows);
   while (columns > kLeastColumns && down * ceil_div(gemm.n, columns) < kTilesForAll) columns /= 2;
   return std::min(columns, round_up(gemm.n, kUnitSide));
 }
@@ -78,30 +114,35 @@ int64_t SplitProduct::scratch() const {
   const int64_t columns = std::min(kMostColumns, round_up(gemm.n, kUnitSide));
   const int64_t depth = ceil_div(std::min(gemm.k, kSplitBlockK), kUnitTerms);
   const int64_t panel = rows / kUnitSide * depth * mode.parts * kUnitTile;
-  return rows * columns + std::max(panel, (kGemmBlockK + kUnitSide) * kUnitSide);
+  return rows * columns + std::max(panel, kSquare + SplitRows::kMultiplyScratch);
 }
 
 void SplitProduct::run(const Kernels& kernels, float* c, const float* a, const float* b,
                        const float* split_b, const GemmEpilogue* epilogue, int64_t tile,
                        float* scratch) const {
+  run(kernels, c, MatrixRows{gemm, a, b}, split_b, 0, gemm.k, epilogue, tile, scratch);
+}
+
+void SplitProduct::run(const Kernels& kernels, float* c, const SplitRows& a, const float* split_b,
+                       int64_t begin, int64_t end, const GemmEpilogue* epilogue, int64_t tile,
+                       float* scratch) const {
   const FlushDenormals flush;
   const Tile t = tile_at(tile);
-  const int64_t a_row = gemm.trans_a ? 1 : gemm.k, a_col = gemm.trans_a ? gemm.m : 1;
   const int64_t rows = ceil_div(t.rows, kUnitSide), columns = ceil_div(t.columns, kUnitSide);
   float* sums = scratch;
   float* panel = scratch + rows * columns * kSquare;
-  for (int64_t p = 0; p < gemm.k; p += kSplitBlockK) {
-    const int64_t terms = std::min(kSplitBlockK, gemm.k - p), depth = ceil_div(terms, kUnitTerms);
+  for (int64_t p = begin; p < end; p += kSplitBlockK) {
+    const int64_t terms = std::min(kSplitBlockK, end - p), depth = ceil_div(terms, kUnitTerms);
     const int64_t a_block = depth * mode.parts * kUnitTile;
-    kernels.split_left(panel, a_block, a + t.row * a_row + p * a_col, a_row, a_col, t.rows, terms,
-                       mode.parts);
+    a.split(kernels, panel, a_block, t.row, t.rows, p, terms, mode.parts,
+            scratch + this->scratch());
     mode.unit->multiply(
         sums, panel,
         split_b + t.column / kUnitSide * b_block() + p / kUnitTerms * mode.parts * kUnitTile,
-        {rows, columns, depth, a_block, b_block(), mode.parts, p > 0});
+        {rows, columns, depth, a_block, b_block(), mode.parts, p > begin});
   }
   if (!kernels.all_finite(sums, rows * columns * kSquare)) {
-    repair(kernels, sums, a, b, t, panel);
+    repair(kernels, sums, a, begin, end, t, panel);
   }
   GemmEpilogue shifted{};
   if (epilogue != nullptr) {
@@ -113,24 +154,15 @@ void SplitProduct::run(const Kernels& kernels, float* c, const float* a, const f
 }
 
 // Every element of a square is its own chain: those that are finite stay as they are.
-void SplitProduct::repair(const Kernels& kernels, float* sums, const float* a, const float* b,
-                          const Tile& t, float* scratch) const {
-  const int64_t a_row = gemm.trans_a ? 1 : gemm.k, a_col = gemm.trans_a ? gemm.m : 1;
-  const int64_t b_row = gemm.trans_b ? 1 : gemm.n, b_col = gemm.trans_b ? gemm.k : 1;
-  float *square = scratch, *strip = scratch + kSquare;
+void SplitProduct::repair(const Kernels& kernels, float* sums, const SplitRows& a, int64_t begin,
+                          int64_t end, const Tile& t, float* scratch) const {
+  float *square = scratch, *rest = scratch + kSquare;
   for (int64_t i = 0; i < t.rows; i += kUnitSide) {
     for (int64_t j = 0; j < t.columns; j += kUnitSide, sums += kSquare) {
       if (kernels.all_finite(sums, kSquare)) continue;
       const int64_t rows = std::min(kUnitSide, t.rows - i);
       const int64_t columns = std::min(kUnitSide, t.columns - j);
-      for (int64_t p = 0; p < gemm.k; p += kGemmBlockK) {
-        const int64_t depth = std::min(kGemmBlockK, gemm.k - p);
-        kernels.gemm_pack(strip, kUnitSide, b + p * b_row + (t.column + j) * b_col, b_row, b_col,
-                          depth, columns);
-        kernels.gemm_block(square, kUnitSide, a + (t.row + i) * a_row + p * a_col, a_row, a_col,
-                           strip, kUnitSide, rows, columns, depth, 1.0f, p == 0 ? 0.0f : 1.0f,
-                           nullptr, nullptr);
-      }
+      a.multiply(kernels, square, t.row + i, rows, t.column + j, columns, begin, end, rest);
       for (int64_t r = 0; r < rows; ++r) {
         for (int64_t s = 0; s < columns; ++s) {
           float& sum = sums[r * kUnitSide + s];
