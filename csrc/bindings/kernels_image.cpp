@@ -34,19 +34,44 @@ void check_channels(const Call& call, const Floats& kernel, int64_t channels) {
   }
 }
 
-// c = the product of some columns and b (op(B)), which is split first.
-void multiply_columns(float* c, const ops::ColumnRows& columns, const float* b,
-                      const GemmEpilogue* epilogue, const ops::SplitProduct& product) {
-  AlignedArray<float> parts(product.split_floats());
-  for_tiles(product.split_tiles(), 0,
-            [&](int64_t tile, float*) { product.split(kernels(), parts.data(), b, tile); });
+// y or dx, in bf16 parts.
+void convolve_in_parts(float* y, const float* x, const float* kernel, const GemmEpilogue* epilogue,
+                       const ops::SplitPass& pass) {
+  const ops::SplitProduct product = pass.product();
+  const ops::SplitLines of_x = pass.lines();
+  AlignedArray<float> lines(of_x.floats()), parts(product.split_floats());
+  for_tiles(pass.kernel_tiles(), 0, [&](int64_t tile, float*) {
+    pass.split_kernel(kernels(), parts.data(), kernel, tile);
+  });
+  for_tiles(of_x.tiles(), 0,
+            [&](int64_t tile, float*) { of_x.split(kernels(), lines.data(), x, tile); });
   for_tiles(
-      product.tiles(), ops::SplitConv2d::scratch(product),
+      product.tiles(), product.scratch(),
       [&](int64_t tile, float* scratch) {
-        product.run(kernels(), c, columns, parts.data(), 0, product.gemm.k, epilogue, tile,
-                    scratch);
+        pass.run(kernels(), y, x, kernel, lines.data(), parts.data(), epilogue, tile, scratch);
       },
       product.least_tiles());
+}
+
+void kernel_gradient_in_parts(float* dkernel, const float* dy, const float* x,
+                              const ops::SplitConv2d& conv, int64_t images) {
+  const ops::SplitLines of_x = conv.backward_kernel_lines(images);
+  const ops::SplitProduct product = conv.backward_kernel(images);
+  AlignedArray<float> lines(of_x.floats()), parts(product.split_floats()),
+      partial(conv.partial_floats(images));
+  for_tiles(of_x.tiles(), 0,
+            [&](int64_t tile, float*) { of_x.split(kernels(), lines.data(), x, tile); });
+  for_tiles(conv.split_dy_tiles(images), 0, [&](int64_t tile, float*) {
+    conv.split_dy(kernels(), parts.data(), dy, images, tile);
+  });
+  for_tiles(conv.backward_kernel_tiles(images), product.scratch(),
+            [&](int64_t tile, float* scratch) {
+              conv.backward_kernel(kernels(), partial.data(), dy, x, lines.data(), parts.data(),
+                                   images, tile, scratch);
+            });
+  for_tiles(conv.reduce_tiles(), 0, [&](int64_t tile, float*) {
+    conv.reduce(kernels(), dkernel, partial.data(), images, tile);
+  });
 }
 
 py::array conv2d_forward(py::handle x_in, py::handle kernel_in, py::handle bias_in,
@@ -66,8 +91,7 @@ py::array conv2d_forward(py::handle x_in, py::handle kernel_in, py::handle bias_
     const GemmEpilogue* after = bias.data == nullptr ? nullptr : &epilogue;
     const ops::SplitConv2d split{conv, matmul_mode()};
     if (split.mode.splits() && split.forward_pays()) {
-      return multiply_columns(y.data, split.forward_columns(x.data, kernel.data), kernel.data,
-                              after, split.forward(images));
+      return convolve_in_parts(y.data, x.data, kernel.data, after, split.forward(images));
     }
     for_tiles(conv.forward_tiles(images), 0, [&](int64_t tile, float*) {
       conv.forward(kernels(), y.data, x.data, kernel.data, after, images, tile);
@@ -96,8 +120,8 @@ py::array conv2d_backward_input(py::handle dy_in, py::handle kernel_in, py::hand
       for_tiles(split.transpose_tiles(), 0, [&](int64_t tile, float*) {
         split.transpose(kernels(), transposed.data(), kernel.data, tile);
       });
-      return multiply_columns(dx.data, split.backward_input_columns(dy.data, transposed.data()),
-                              transposed.data(), nullptr, split.backward_input(images));
+      return convolve_in_parts(dx.data, dy.data, transposed.data(), nullptr,
+                               split.backward_input(images));
     }
     for_tiles(conv.transpose_tiles(), 0, [&](int64_t tile, float*) {
       conv.transpose(kernels(), transposed.data(), kernel.data, tile);
@@ -109,22 +133,6 @@ py::array conv2d_backward_input(py::handle dy_in, py::handle kernel_in, py::hand
               });
   });
   return dx.object;
-}
-
-void kernel_gradient_in_parts(float* dkernel, const float* dy, const float* x,
-                              const ops::SplitConv2d& conv, int64_t images) {
-  const ops::SplitProduct product = conv.backward_kernel(images);
-  AlignedArray<float> parts(product.split_floats()), partial(conv.partial_floats(images));
-  for_tiles(product.split_tiles(), 0,
-            [&](int64_t tile, float*) { product.split(kernels(), parts.data(), dy, tile); });
-  for_tiles(conv.backward_kernel_tiles(images), conv.backward_kernel_scratch(images),
-            [&](int64_t tile, float* scratch) {
-              conv.backward_kernel(kernels(), partial.data(), dy, x, parts.data(), images, tile,
-                                   scratch);
-            });
-  for_tiles(conv.reduce_tiles(), 0, [&](int64_t tile, float*) {
-    conv.reduce(kernels(), dkernel, partial.data(), images, tile);
-  });
 }
 
 py::array conv2d_backward_kernel(py::handle dy_in, py::handle x_in, py::handle kernel_size,

@@ -1,4 +1,4 @@
-// Conv2D in bf16 parts, where the program multiplies so and the shapes are worth it.
+// The steps of Conv2D in bf16 parts, where the program multiplies so and the shapes are worth it.
 #pragma once
 
 #include <string>
@@ -10,13 +10,13 @@ namespace lamina::engine {
 
 struct SplitConv2d {
   ops::SplitConv2d conv;
-  int64_t kernel, bias;  // where they are among the parameters; bias -1 if there is none
-  std::string name;
+  int64_t kernel, bias;  // offsets of the parameters; bias < 0 if there is none
 
-  // Each adds its steps, or nothing and returns false.
-  bool add_forward(Program& program, int x, int z, Activation activation, float alpha) const;
-  bool add_kernel_gradient(Program& program, int x, int dz) const;
-  bool add_input_gradient(Program& program, int dz, int dx) const;
+  // Each adds its steps, or returns false where float32 does as well.
+  bool add_forward(Program& program, const std::string& name, int x, int z, Activation activation,
+                   float alpha) const;
+  bool add_kernel_gradient(Program& program, const std::string& name, int x, int dz) const;
+  bool add_input_gradient(Program& program, const std::string& name, int dz, int dx) const;
 };
 
 }  // namespace lamina::engine
