@@ -60,12 +60,14 @@ void SplitPass::run(const Kernels& kernels, float* y, const float* x, const floa
         scratch);
 }
 
-// An element of the columns takes 0.13 ns beside its products with nine taps, 0.35 ns with one, for
-// three parts; a product takes 0.005 ns on AMX, and 0.0095 ns in float32. A quarter of a tap's
-// terms may be zeros.
+// Of three parts, an element of the columns takes 0.2 ns beside its products where nine taps share
+// the splitting, 0.6 ns with one tap (measured); with one part half of that. One product of parts
+// takes 0.9 ps on AMX, of which high has six, medium three and low one; one of float32 takes 9.5
+// ps. A quarter of a tap's terms may be zeros.
 bool SplitConv2d::pays(int64_t columns, int64_t channels) const {
   const bool shared = conv.w.kernel_h * conv.w.kernel_w >= 4;
-  return columns >= (shared ? 32 : 128) && 4 * channels >= 3 * round_up(channels, kUnitTerms);
+  const int64_t least = !shared ? 128 : mode.parts == 3 ? 64 : 32;
+  return columns >= least && 4 * channels >= 3 * round_up(channels, kUnitTerms);
 }
 
 Columns SplitConv2d::columns(int64_t images) const {

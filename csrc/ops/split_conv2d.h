@@ -32,9 +32,9 @@ struct SplitConv2d {
   Conv2d conv;
   MatmulMode mode;
 
-  // Do parts pay? Beside its products, an element of the columns takes a share of splitting its
-  // pixel, which all taps use, and a copy, and the zeros that fill up a tap's terms take as long as
-  // values. Neither batch nor image counts. One rule for y and for the kernel's gradient.
+  // Do parts pay? Beside its products, an element of the columns takes a copy and a share of
+  // splitting its pixel, which all taps use; and the zeros that fill up a tap's terms take as long
+  // as values. Neither batch nor image counts. One rule for y and for the kernel's gradient.
   bool forward_pays() const { return pays(conv.w.filters, conv.w.channels); }
   bool backward_kernel_pays() const { return forward_pays(); }
   // With strides an input is reached by some taps only: that stays in float32.
