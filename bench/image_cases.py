@@ -30,7 +30,7 @@ class Layer:
 
     @property
     def splits(self) -> bool:
-        """Are there rows below float32? (At high the input's gradient of 32 channels stays there.)"""
+        """Are there rows below float32? (Not of 32 channels' gradient at high.)"""
         return self.taps > 1 and self.channels > 1
 
 

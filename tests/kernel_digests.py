@@ -85,7 +85,7 @@ def products_of_parts(g):
 def images_of_parts(g):
     for shape, window, filters, options in [
         ((3, 4, 5, 64), (2, 2), 70, {"padding": "same"}),
-        ((2, 6, 8, 24), (3, 2), 65, {"strides": (2, 1), "dilation": (1, 2)}),
+        ((2, 6, 8, 24), (3, 3), 65, {"strides": (2, 1), "dilation": (1, 2)}),
     ]:
         x, k = normal(g, *shape), normal(g, *window, shape[3], filters)
         y = kernels.conv2d_forward(x, k, normal(g, filters), **options)

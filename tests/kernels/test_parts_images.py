@@ -24,8 +24,8 @@ CASES = [
     ((2, 5, 6, 64), (3, 3), 65, (1, 1), "same", (1, 1)),
     ((5, 3, 4, 91), (2, 2), 79, (1, 1), "same", (1, 1)),
     ((2, 9, 8, 24), (3, 2), 80, (1, 1), "same", (2, 3)),
-    ((2, 9, 8, 49), (3, 3), 64, (2, 3), "same", (1, 1)),
-    ((1, 9, 8, 31), (2, 3), 66, (3, 1), "valid", (2, 2)),
+    ((2, 9, 8, 49), (3, 3), 128, (2, 3), "same", (1, 1)),
+    ((1, 9, 8, 31), (2, 3), 130, (3, 1), "valid", (2, 2)),
     ((1, 2, 3, 64), (5, 7), 74, (1, 1), "same", (1, 1)),  # no pixel sees the whole kernel
     ((3, 1, 1, 64), (3, 3), 64, (1, 1), "same", (1, 1)),
     ((2, 3, 40, 65), (2, 2), 70, (1, 1), "valid", (1, 1)),
@@ -33,7 +33,7 @@ CASES = [
     ((2, 2, 3, 64), (2, 2), 600, (1, 1), "same", (1, 1)),  # several tiles of filters
     ((66, 4, 4, 24), (2, 2), 64, (1, 1), "same", (1, 1)),  # several pieces of the batch
     ((3, 5, 4, 128), (1, 1), 129, (1, 1), "valid", (1, 1)),
-    ((3, 5, 4, 128), (1, 1), 128, (2, 2), "valid", (1, 1)),
+    ((3, 5, 4, 91), (2, 2), 128, (2, 2), "valid", (1, 1)),
     ((0, 5, 5, 32), (3, 3), 64, (1, 1), "same", (1, 1)),
 ]
 
@@ -180,6 +180,9 @@ def test_shapes_that_do_not_pay_stay_in_float32():
         assert follows((2, 4, 5, 128), (1, 3), 127, level) == {"dx"}
         assert follows((2, 5, 5, 64), (3, 3), 64, level, strides=(1, 2)) == forward
         assert follows((2, 5, 5, 64), (3, 3), 64, level, strides=(2, 1)) == forward
+        for columns, want in [(127, set()), (128, forward)]:
+            assert follows((2, 5, 5, 64), (3, 3), columns, level, strides=(2, 2)) == want
+        assert follows((2, 5, 5, 64), (1, 1), 256, level, strides=(2, 1)) == set()
         assert follows((2, 5, 5, 1), (3, 3), 64, level) == set()
 
 
@@ -236,7 +239,7 @@ def test_what_is_not_finite_is_as_in_float32(padding):
     for shape, window, filters, strides, dilation in [
         ((3, 6, 7, 64), (3, 3), 66, (1, 1), (1, 1)),
         ((2, 7, 6, 64), (3, 2), 64, (1, 1), (2, 1)),
-        ((2, 7, 6, 31), (2, 2), 64, (2, 1), (1, 3)),
+        ((2, 7, 6, 31), (2, 2), 128, (2, 1), (1, 3)),
     ]:
         case = (shape, window, filters, strides, padding, dilation)
         x, kernel, bias, dy = drawn(lambda *s: normal(g, *s), case)
