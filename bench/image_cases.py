@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import precision_cases
 from .case import Case, sum_tolerance
 from .limits import Work
 
@@ -27,6 +28,11 @@ class Layer:
         kernel = f"{self.taps}×{self.taps}"
         return f"conv2d {kernel}, {self.size}×{self.size}×{self.channels} to {self.filters}"
 
+    @property
+    def splits(self) -> bool:
+        """Are there rows below float32? (Not of 32 channels' gradient at high.)"""
+        return self.taps > 1 and self.channels > 1
+
 
 LAYERS = [
     Layer(128, 28, 1, 32, 3),
@@ -40,7 +46,10 @@ def cases(names: list[str], smoke: bool):
     for layer in LAYERS:
         images = 2 if smoke else layer.images
         for what in ("forward", "kernel gradient", "input gradient"):
-            yield conv_case(what, images, layer, names)
+            case = conv_case(what, images, layer, names)
+            yield case
+            if layer.splits:
+                yield from precision_cases.at_levels(case)
     yield max_pool_case(4 if smoke else 128, names)
 
 

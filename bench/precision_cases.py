@@ -1,5 +1,8 @@
-"""Matrix products below float32 FMA, `lamina.set_float32_matmul_precision`: each level in a row of
-its own beside the float32 peers, and `low` beside torch's product of bf16 operands as well."""
+"""Matrix products and convolutions below float32 FMA, `lamina.set_float32_matmul_precision`: each
+level in a row of its own beside the float32 peers, and products at `low` beside torch's of bf16
+operands as well."""
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -34,6 +37,20 @@ def cases(names: list[str], smoke: bool):
             yield bf16_case(min(size, 256) if smoke else size, size)
 
 
+def at_levels(case: Case):
+    """A case of float32 once more for each level; nothing where cases() has nothing."""
+    if "lamina" not in case.contenders or matrix_unit() != "amx":
+        return
+    for level, tolerance in TOLERANCE.items():
+        contenders = {**case.contenders, "lamina": at_level(level, case.contenders["lamina"])}
+        yield replace(
+            case,
+            name=f"{case.name}, {level}",
+            contenders=contenders,
+            tolerance=max(case.tolerance, tolerance),
+        )
+
+
 def operands(size: int):
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal((size, size), dtype=np.float32) for _ in range(2))
@@ -41,24 +58,29 @@ def operands(size: int):
     return a, b, scale, Work(flops=2.0 * size**3)
 
 
-def at_level(level: str, a, b):
+def at_level(level: str, function):
     import lamina
-
-    out = np.empty((len(a), b.shape[1]), np.float32)
 
     def call():
         lamina.set_float32_matmul_precision(level)
-        lamina.kernels.gemm(a, b, out=out)
+        result = function()
         lamina.set_float32_matmul_precision("highest")
-        return out
+        return result
 
     return call
+
+
+def product_at(level: str, a, b):
+    import lamina
+
+    out = np.empty((len(a), b.shape[1]), np.float32)
+    return at_level(level, lambda: lamina.kernels.gemm(a, b, out=out))
 
 
 def level_case(level: str, size: int, named: int, names) -> Case:
     """Float32 in and out: lamina at the level, the peers in float32."""
     a, b, scale, work = operands(size)
-    contenders = {"lamina": at_level(level, a, b)}
+    contenders = {"lamina": product_at(level, a, b)}
     if "numpy" in names:
         d = np.empty_like(a)
         contenders["numpy"] = lambda: np.matmul(a, b, out=d)
@@ -78,7 +100,7 @@ def bf16_case(size: int, named: int) -> Case:
     left, right = (torch.from_numpy(x).bfloat16() for x in (a, b))
     c = torch.empty(size, size, dtype=torch.bfloat16)
     contenders = {
-        "lamina": at_level("low", a, b),
+        "lamina": product_at("low", a, b),
         "torch": lambda: torch.mm(left, right, out=c),
     }
 

@@ -75,9 +75,22 @@ def products_of_parts(g):
         la.set_float32_matmul_precision(level)
         for name, results in products(g):
             yield f"{level} {name}", results
+        for results in images_of_parts(g):
+            yield f"{level} conv2d {results[0].shape}", results
         a, b = normal(g, 33, 90) * np.float32(2.0**-120), normal(g, 90, 70)
         yield f"{level} of denormals", [kernels.gemm(a, b), kernels.gemm(a, b * np.float32(1e-5))]
     la.set_float32_matmul_precision("highest")
+
+
+def images_of_parts(g):
+    for shape, window, filters, options in [
+        ((3, 4, 5, 64), (2, 2), 70, {"padding": "same"}),
+        ((2, 6, 8, 24), (3, 3), 65, {"strides": (2, 1), "dilation": (1, 2)}),
+    ]:
+        x, k = normal(g, *shape), normal(g, *window, shape[3], filters)
+        y = kernels.conv2d_forward(x, k, normal(g, filters), **options)
+        dx = kernels.conv2d_backward_input(y, k, x.shape, **options)
+        yield [y, dx, kernels.conv2d_backward_kernel(y, x, window, **options)]
 
 
 def images(g):

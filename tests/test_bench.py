@@ -287,7 +287,7 @@ def test_a_comparison_puts_what_moved_first():
 
 
 def test_levels_below_float32_have_rows_where_there_is_a_matrix_unit(monkeypatch):
-    from bench import precision_cases
+    from bench import image_cases, precision_cases
 
     monkeypatch.setenv("LAMINA_MATRIX_UNIT", "none")
     assert precision_cases.matrix_unit().startswith("none: ")
@@ -300,3 +300,10 @@ def test_levels_below_float32_have_rows_where_there_is_a_matrix_unit(monkeypatch
     assert [case.name for case in made][:3] == ["512³, high", "512³, medium", "512³, low"]
     for case in made[:3]:
         assert 0 < case.disagreement()["lamina"] < case.tolerance
+    made = [c for c in image_cases.cases(["lamina", "numpy"], True) if "to 64, forward" in c.name]
+    names = [case.name.rpartition(", ")[2] for case in made]
+    assert names == ["forward", "high", "medium", "low"] * 2 + ["forward"]
+    for case in made:
+        assert case.disagreement()["lamina"] < case.tolerance
+    float32, low = (made[i].contenders["lamina"]().copy() for i in (0, 3))
+    assert (low != float32).any()

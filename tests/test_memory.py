@@ -15,8 +15,8 @@ L = la.layers
 MODELS = {
     "mlp": [L.Input((784,)), L.Dense(512, activation="relu"), L.Dropout(0.2),
             L.Dense(10, activation="softmax")],
-    "cnn": [L.Input((28, 28, 1)), L.Conv2D(16, 3, activation="relu"), L.MaxPooling2D(),
-            L.Conv2D(32, 3, padding="same", activation="gelu"), L.AveragePooling2D(), L.Flatten(),
+    "cnn": [L.Input((28, 28, 1)), L.Conv2D(32, 3, activation="relu"), L.MaxPooling2D(),
+            L.Conv2D(64, 3, padding="same", activation="gelu"), L.AveragePooling2D(), L.Flatten(),
             L.Dense(256, activation="tanh"), L.Dense(10, activation="softmax")],
     "batch norm": [L.Input((16, 16, 8)), L.BatchNormalization(), L.Conv2D(32, 3, use_bias=False),
                    L.BatchNormalization(), L.Activation("relu"), L.Flatten(), L.Dense(64),
@@ -71,6 +71,8 @@ CASES = [
     ("mlp", "sgd", "predict", 1, 10, "low"),
     ("cnn", "adam", "train", 2, 64, "highest"),
     ("cnn", "adam", "predict", 1, 64, "highest"),
+    ("cnn", "sgd", "train", 2, 20, "high"),
+    ("cnn", "sgd", "predict", 1, 20, "medium"),
     ("batch norm", "sgd", "train", 1, 100, "highest"),
     ("batch norm", "adam", "test", 2, 100, "highest"),
 ]

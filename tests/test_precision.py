@@ -42,21 +42,49 @@ def data(rows=130):
     return g.standard_normal((rows, 40)).astype(np.float32), g.integers(0, 10, rows)
 
 
-def train(level, **options):
+def make_images(seed=1):
+    """Convolutions that split not at all, all but the input's gradient, and all three ways. All is
+    smooth: of two that are nearly the largest, another level may pick the other."""
+    la.utils.set_random_seed(seed)
+    model = la.Sequential(
+        [
+            la.layers.Input((9, 8, 3)),
+            la.layers.Conv2D(24, 3, activation="tanh"),
+            la.layers.Conv2D(64, 2, padding="same", activation="gelu"),
+            la.layers.AveragePooling2D(),
+            la.layers.Conv2D(64, 2, activation="tanh", use_bias=False),
+            la.layers.Flatten(),
+            la.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    model.compile(la.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+    return model
+
+
+def image_data(rows=20):
+    g = np.random.default_rng(6)
+    return g.standard_normal((rows, 9, 8, 3)).astype(np.float32), g.integers(0, 10, rows)
+
+
+MODELS = {"dense": (make, data), "images": (make_images, image_data)}
+
+
+@pytest.fixture(params=MODELS)
+def kind(request):
+    return request.param
+
+
+def train(level, kind="dense"):
     la.set_float32_matmul_precision(level)
-    model = make()
-    model.fit(*data(), batch_size=64, epochs=2, shuffle=False, verbose=0, **options)
+    make_model, made_data = MODELS[kind]
+    model = make_model()
+    model.fit(*made_data(), batch_size=64, epochs=2, shuffle=False, verbose=0)
     return np.concatenate([w.ravel() for w in model.get_weights()])
 
 
-@pytest.fixture(scope="module")
-def highest():
-    return train("highest")
-
-
 @pytest.mark.parametrize("level", LEVELS)
-def test_training_is_near_highest_and_not_it(level, highest):
-    got = train(level)
+def test_training_is_near_highest_and_not_it(level, kind):
+    highest, got = train("highest", kind), train(level, kind)
     error = np.abs(got - highest).max() / np.abs(highest).max()
     assert 0 < error < LEFT_OUT[level]
 
@@ -90,14 +118,47 @@ def test_the_layers_compute_what_the_kernel_does(level, rows):
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_threads_and_instruction_sets_change_no_bit(level):
+def test_convolutions_compute_what_the_kernels_do(level):
+    """Forward and through one step of descent, as above."""
+    la.set_float32_matmul_precision(level)
+    g = np.random.default_rng(7)
+    x = g.standard_normal((33, 5, 4, 48)).astype(np.float32)
+    y = g.standard_normal((33, 4 * 3 * 66)).astype(np.float32)
+    layers = la.layers
+    model = la.Sequential(
+        [
+            layers.Input((5, 4, 48)),
+            layers.Conv2D(64, (3, 2), padding="same", use_bias=False),
+            layers.Conv2D(66, 2),
+            layers.Flatten(),
+        ]
+    )
+    model.compile(la.optimizers.SGD(1.0), "mse")
+    first, second, bias = (w.copy() for w in model.get_weights())
+    forward, k = la.kernels.conv2d_forward, la.kernels
+    hidden = forward(x, first, padding="same")
+    out = forward(hidden, second, bias)
+    assert model.predict(x, batch_size=7, verbose=0).tobytes() == out.tobytes()
+    model.train_on_batch(x, y)
+    _, dout = k.mean_squared_error(out.reshape(33, -1), y, scale=1 / 33)
+    dout = dout.reshape(out.shape)
+    dhidden = k.conv2d_backward_input(dout, second, hidden.shape)
+    for before, after, want in [
+        (first, 0, k.conv2d_backward_kernel(dhidden, x, (3, 2), padding="same")),
+        (second, 1, k.conv2d_backward_kernel(dout, hidden, 2)),
+    ]:
+        assert (before - want).tobytes() == model.get_weights()[after].tobytes()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_threads_and_instruction_sets_change_no_bit(level, kind):
     script = f"""
 import hashlib, sys
 sys.path.insert(0, {os.path.dirname(__file__)!r})
 import test_precision, lamina as la
 for threads in (1, 2, 3):
     la.set_num_threads(threads, oversubscribe=True)
-    print(hashlib.sha256(test_precision.train({level!r}).tobytes()).hexdigest())
+    print(hashlib.sha256(test_precision.train({level!r}, {kind!r}).tobytes()).hexdigest())
 """
     digests = set()
     for isa in la.show_config("dicts")["runnable"]:
@@ -110,9 +171,10 @@ for threads in (1, 2, 3):
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_a_row_has_the_same_bits_in_any_batch(level):
+def test_a_row_has_the_same_bits_in_any_batch(level, kind):
     la.set_float32_matmul_precision(level)
-    model, (x, _) = make(), data(200)
+    make_model, made_data = MODELS[kind]
+    model, (x, _) = make_model(), made_data(200)
     whole = model.predict(x, verbose=0)
     for rows in (slice(0, 1), slice(7, 8), slice(199, 200), slice(3, 150)):
         assert model.predict(x[rows], verbose=0).tobytes() == whole[rows].tobytes()
@@ -121,13 +183,14 @@ def test_a_row_has_the_same_bits_in_any_batch(level):
         assert got.tobytes() == whole.tobytes()
 
 
-def test_the_level_may_change_between_calls():
-    model, (x, y) = make(), data()
-    assert len(model.get_weights()) == 6  # weights are drawn when they are first asked for
+def test_the_level_may_change_between_calls(kind):
+    make_model, made_data = MODELS[kind]
+    model, (x, y) = make_model(), made_data()
+    assert len(model.get_weights()) > 0  # weights are drawn when they are first asked for
     want = {}
     for level in ["highest", *LEVELS]:
         la.set_float32_matmul_precision(level)
-        want[level] = make().predict(x, verbose=0)
+        want[level] = make_model().predict(x, verbose=0)
     assert len({w.tobytes() for w in want.values()}) == 4
     for level in ["low", "highest", "high", "medium", "highest"]:
         la.set_float32_matmul_precision(level)
@@ -169,7 +232,7 @@ def test_fit_keeps_the_level_that_it_began_with():
     assert results[0] == results[1]
 
 
-def test_a_pass_keeps_the_level_that_it_began_with(highest):
+def test_a_pass_keeps_the_level_that_it_began_with():
     class Change(la.callbacks.Callback):
         def on_train_batch_begin(self, batch, logs=None):
             la.set_float32_matmul_precision("low" if batch else "highest")
@@ -210,6 +273,28 @@ def test_a_few_rows_at_the_end_stay_in_float32():
     parts.train_on_batch(x[64:], y[64:])
     for a, b in zip(whole.get_weights(), parts.get_weights(), strict=True):
         assert a.tobytes() == b.tobytes()
+
+
+def test_a_convolution_splits_weights_that_change_again():
+    la.set_float32_matmul_precision("high")
+    model, (x, y) = make_images(), image_data()
+    model.predict(x, verbose=0)
+    model.set_weights([2 * w for w in model.get_weights()])
+    other = make_images(2)
+    other.set_weights(model.get_weights())
+    assert model.predict(x, verbose=0).tobytes() == other.predict(x, verbose=0).tobytes()
+    assert model.evaluate(x, y, verbose=0) == other.evaluate(x, y, verbose=0)
+
+
+def test_a_frozen_convolution_passes_its_gradient_on():
+    """Its kernel is split for the input's gradient though no gradient of its own is made."""
+    la.set_float32_matmul_precision("low")
+    model, (x, y) = make_images(), image_data()
+    model.layers[3].trainable = False
+    before = [w.copy() for w in model.get_weights()]
+    model.fit(x, y, verbose=0)
+    same = [a.tobytes() == b.tobytes() for a, b in zip(before, model.get_weights(), strict=True)]
+    assert same == [False, False, False, False, True, False, False]
 
 
 @pytest.mark.parametrize("mode", ["train", "predict"])

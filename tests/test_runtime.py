@@ -44,9 +44,10 @@ y = np.zeros(4000, np.int32)
 for threads in (1, 2):
     _core.set_num_threads(threads)
     network = _core.Network((12, 12, 3), [
-        _core.conv2d("a", 8, (3, 3), (1, 1), "same", (1, 1), "relu", 0.0, True),
+        _core.conv2d("a", 64, (3, 3), (1, 1), "same", (1, 1), "relu", 0.0, True),
         _core.batch_normalization("b", 0.99, 1e-3, True, True),
-        _core.max_pooling2d("c", (2, 2), (2, 2), "valid"),
+        _core.max_pooling2d("c", (4, 4), (4, 4), "valid"),
+        _core.conv2d("p", 64, (2, 2), (1, 1), "valid", (1, 1), "relu", 0.0, True),
         _core.flatten("d"),
         _core.dense("e", 100, "tanh", 0.0, True),
         _core.dropout("f", 0.2),
@@ -95,6 +96,16 @@ for inputs, units, outputs, batch in (784, 128, 10, 512), (600, 700, 520, 130), 
         ])
         model.compile("sgd", "mse")
         model.fit(x, np.ones((len(x), outputs), np.float32), batch_size=batch, verbose=0)
+        del model
+for side, channels, filters in (7, 64, 80), (2, 600, 64):
+    for rest in (1, 2, 3, 10):
+        x = np.ones((16 + rest, side, side, channels), np.float32)
+        model = la.Sequential([
+            la.layers.Input(x.shape[1:]), la.layers.Conv2D(filters, 2, padding="same"),
+            la.layers.Conv2D(filters, 1), la.layers.GlobalAveragePooling2D(),
+        ])
+        model.compile("sgd", "mse")
+        model.fit(x, np.ones((len(x), filters), np.float32), batch_size=16, verbose=0)
         del model
 gc.collect()
 print(overruns())

@@ -3,8 +3,10 @@
 #include "bindings/kernels.h"
 #include "cpu/dispatch.h"
 #include "cpu/memory.h"
+#include "cpu/precision.h"
 #include "ops/conv2d.h"
 #include "ops/pool2d.h"
+#include "ops/split_conv2d.h"
 
 namespace lamina::bindings {
 namespace {
@@ -32,6 +34,46 @@ void check_channels(const Call& call, const Floats& kernel, int64_t channels) {
   }
 }
 
+// y or dx, in bf16 parts.
+void convolve_in_parts(float* y, const float* x, const float* kernel, const GemmEpilogue* epilogue,
+                       const ops::SplitPass& pass) {
+  const ops::SplitProduct product = pass.product();
+  const ops::SplitLines of_x = pass.lines();
+  AlignedArray<float> lines(of_x.floats()), parts(product.split_floats());
+  for_tiles(pass.kernel_tiles(), 0, [&](int64_t tile, float*) {
+    pass.split_kernel(kernels(), parts.data(), kernel, tile);
+  });
+  for_tiles(of_x.tiles(), 0,
+            [&](int64_t tile, float*) { of_x.split(kernels(), lines.data(), x, tile); });
+  for_tiles(
+      product.tiles(), product.scratch(),
+      [&](int64_t tile, float* scratch) {
+        pass.run(kernels(), y, x, kernel, lines.data(), parts.data(), epilogue, tile, scratch);
+      },
+      product.least_tiles());
+}
+
+void kernel_gradient_in_parts(float* dkernel, const float* dy, const float* x,
+                              const ops::SplitConv2d& conv, int64_t images) {
+  const ops::SplitLines of_x = conv.backward_kernel_lines(images);
+  const ops::SplitProduct product = conv.backward_kernel(images);
+  AlignedArray<float> lines(of_x.floats()), parts(product.split_floats()),
+      partial(conv.partial_floats(images));
+  for_tiles(of_x.tiles(), 0,
+            [&](int64_t tile, float*) { of_x.split(kernels(), lines.data(), x, tile); });
+  for_tiles(conv.split_dy_tiles(images), 0, [&](int64_t tile, float*) {
+    conv.split_dy(kernels(), parts.data(), dy, images, tile);
+  });
+  for_tiles(conv.backward_kernel_tiles(images), product.scratch(),
+            [&](int64_t tile, float* scratch) {
+              conv.backward_kernel(kernels(), partial.data(), dy, x, lines.data(), parts.data(),
+                                   images, tile, scratch);
+            });
+  for_tiles(conv.reduce_tiles(), 0, [&](int64_t tile, float*) {
+    conv.reduce(kernels(), dkernel, partial.data(), images, tile);
+  });
+}
+
 py::array conv2d_forward(py::handle x_in, py::handle kernel_in, py::handle bias_in,
                          py::handle strides, py::handle padding, py::handle dilation,
                          py::handle out) {
@@ -46,9 +88,13 @@ py::array conv2d_forward(py::handle x_in, py::handle kernel_in, py::handle bias_
   const FloatsOut y = call.out("out", out, output_shape(images, conv.w));
   const GemmEpilogue epilogue{bias.data, Activation::linear, 0.0f};
   without_gil([&] {
+    const GemmEpilogue* after = bias.data == nullptr ? nullptr : &epilogue;
+    const ops::SplitConv2d split{conv, matmul_mode()};
+    if (split.mode.splits() && split.forward_pays()) {
+      return convolve_in_parts(y.data, x.data, kernel.data, after, split.forward(images));
+    }
     for_tiles(conv.forward_tiles(images), 0, [&](int64_t tile, float*) {
-      conv.forward(kernels(), y.data, x.data, kernel.data,
-                   bias.data == nullptr ? nullptr : &epilogue, images, tile);
+      conv.forward(kernels(), y.data, x.data, kernel.data, after, images, tile);
     });
   });
   return y.object;
@@ -69,6 +115,14 @@ py::array conv2d_backward_input(py::handle dy_in, py::handle kernel_in, py::hand
   const FloatsOut dx = call.out("out", out, input);
   without_gil([&] {
     AlignedArray<float> transposed(conv.transposed_floats());
+    const ops::SplitConv2d split{conv, matmul_mode()};
+    if (split.mode.splits() && split.backward_input_pays()) {
+      for_tiles(split.transpose_tiles(), 0, [&](int64_t tile, float*) {
+        split.transpose(kernels(), transposed.data(), kernel.data, tile);
+      });
+      return convolve_in_parts(dx.data, dy.data, transposed.data(), nullptr,
+                               split.backward_input(images));
+    }
     for_tiles(conv.transpose_tiles(), 0, [&](int64_t tile, float*) {
       conv.transpose(kernels(), transposed.data(), kernel.data, tile);
     });
@@ -94,6 +148,10 @@ py::array conv2d_backward_kernel(py::handle dy_in, py::handle x_in, py::handle k
   const Window2d& w = conv.w;
   const FloatsOut dkernel = call.out("out", out, {w.kernel_h, w.kernel_w, w.channels, w.filters});
   without_gil([&] {
+    const ops::SplitConv2d split{conv, matmul_mode()};
+    if (split.mode.splits() && split.backward_kernel_pays()) {
+      return kernel_gradient_in_parts(dkernel.data, dy.data, x.data, split, images);
+    }
     AlignedArray<float> partial(conv.partial_floats(images));
     for_tiles(conv.backward_kernel_tiles(images), 0, [&](int64_t tile, float*) {
       conv.backward_kernel(kernels(), partial.data(), dy.data, x.data, images, tile);

@@ -33,6 +33,10 @@ void split_left(float* tiles, int64_t block, const float* a, int64_t a_row, int6
                 int64_t m, int64_t k, int parts);
 void split_right(float* tiles, int64_t block, const float* b, int64_t b_row, int64_t b_col,
                  int64_t k, int64_t n, int parts);
+void split_lines(float* lines, const float* low, int64_t low_n, const float* high, int64_t high_n,
+                 int64_t row, int64_t rows, int64_t step, int64_t blocks, int parts);
+void gather_lines(float* tiles, int64_t block, const float* lines, const int64_t* from,
+                  int64_t blocks, int parts);
 void split_finish(float* c, int64_t c_row, const float* sums, int64_t columns, int64_t m, int64_t n,
                   float alpha, float beta, const GemmEpilogue* epilogue);
 

@@ -172,6 +172,16 @@ struct Kernels {
   // The same of B (k x n), B[p, j] = b[p * b_row + j * b_col], by blocks of 16 columns.
   void (*split_right)(float* tiles, int64_t block, const float* b, int64_t b_row, int64_t b_col,
                       int64_t k, int64_t n, int parts);
+  // Lines of words, from which tiles are put together: a line is 16 words of each part. Row r has
+  // `blocks` lines; word i of line b is low[r * row + b * step + i], with high likewise in the high
+  // half. From low_n and high_n values of a row on they are zeros. The caller flushes denormals.
+  void (*split_lines)(float* lines, const float* low, int64_t low_n, const float* high,
+                      int64_t high_n, int64_t row, int64_t rows, int64_t step, int64_t blocks,
+                      int parts);
+  // Row i of the tiles of `blocks` blocks, the first at tiles and the next `block` floats on, is
+  // the lines from lines + from[i] on, zeros where from[i] < 0; 16 rows.
+  void (*gather_lines)(float* tiles, int64_t block, const float* lines, const int64_t* from,
+                       int64_t blocks, int parts);
   // C (m x n) = activation(alpha * sums + beta * C + bias), sums in blocks of 16 x 16 as above,
   // with `columns` of them side by side. With beta = 0 C may be uninitialised. epilogue is
   // optional.

@@ -19,10 +19,10 @@ LAMINA_INLINE f32x16 to_bf16(f32x16 x) {
 }
 
 // Sixteen words of each part: x in the low halves, y in the high ones.
-LAMINA_INLINE void store_parts(float* words, f32x16 x, f32x16 y, int parts) {
+LAMINA_INLINE void store_parts(float* words, int64_t next, f32x16 x, f32x16 y, int parts) {
   for (int part = 0; part < parts; ++part) {
     const f32x16 low = to_bf16(x), high = to_bf16(y);
-    store(words + part * kUnitTile, as_float(shift_right<16>(bits(low)) | bits(high)));
+    store(words + part * next, as_float(shift_right<16>(bits(low)) | bits(high)));
     x = x - low;
     y = y - high;
   }
@@ -74,7 +74,7 @@ void split_left(float* tiles, int64_t block, const float* a, int64_t a_row, int6
         const bool there = i < rows;
         const f32x16 x = there ? load(from + i * row) : zero();
         const f32x16 y = there ? load(from + i * row + kUnitSide) : zero();
-        store_parts(tile + i * kUnitSide, x, y, parts);
+        store_parts(tile + i * kUnitSide, kUnitTile, x, y, parts);
       }
       tile += parts * kUnitTile;
     }
@@ -99,8 +99,34 @@ void split_right(float* tiles, int64_t block, const float* b, int64_t b_row, int
       const int64_t row = whole ? b_row : kUnitSide;
       float* tile = tiles + j0 / kUnitSide * block + p0 / kUnitTerms * parts * kUnitTile;
       for (int64_t i = 0; i < kUnitSide; ++i) {
-        store_parts(tile + i * kUnitSide, load(from + i * row), load(from + (i + kUnitSide) * row),
-                    parts);
+        store_parts(tile + i * kUnitSide, kUnitTile, load(from + i * row),
+                    load(from + (i + kUnitSide) * row), parts);
+      }
+    }
+  }
+}
+
+void split_lines(float* lines, const float* low, int64_t low_n, const float* high, int64_t high_n,
+                 int64_t row, int64_t rows, int64_t step, int64_t blocks, int parts) {
+  const auto some = [](const float* from, int64_t n) {
+    return n >= kUnitSide ? load(from) : n > 0 ? load(from, n) : zero();
+  };
+  for (int64_t r = 0; r < rows; ++r, low += row, high += row) {
+    for (int64_t p = 0; p < blocks * step; p += step) {
+      store_parts(lines, kUnitSide, some(low + p, low_n - p), some(high + p, high_n - p), parts);
+      lines += parts * kUnitSide;
+    }
+  }
+}
+
+void gather_lines(float* tiles, int64_t block, const float* lines, const int64_t* from,
+                  int64_t blocks, int parts) {
+  for (int64_t i = 0; i < kUnitSide; ++i) {
+    const bool there = from[i] >= 0;
+    const float* line = there ? lines + from[i] : lines;
+    for (int64_t b = 0; b < blocks; ++b) {
+      for (int part = 0; part < parts; ++part, line += kUnitSide) {
+        store(tiles + b * block + part * kUnitTile + i * kUnitSide, there ? load(line) : zero());
       }
     }
   }

@@ -18,6 +18,8 @@ constinit const Kernels kernels = {
 
     .split_left = split_left,
     .split_right = split_right,
+    .split_lines = split_lines,
+    .gather_lines = gather_lines,
     .split_finish = split_finish,
 
     .matrix_unit = &matrix_unit,

@@ -32,11 +32,6 @@ constexpr int64_t kTransposeRows = 16;
 // Channels of one strip of the transposed kernel: the widest tile's, on every instruction set.
 constexpr int64_t kStrip = 64;
 
-int64_t most_pieces(int64_t kernel_floats) {
-  const int64_t fit = kPartialFloats / std::max<int64_t>(1, kernel_floats);
-  return std::clamp(fit, kFewPieces, kMostPieces);
-}
-
 TapAxis rows_of(const Window2d& w) {
   return {-w.pad_top, w.stride_h, w.dilation_h, w.kernel_h, w.height};
 }
@@ -229,9 +224,14 @@ void Conv2d::scatter(const Kernels& kernels, float* dx, const float* dy, const f
   }
 }
 
+int64_t Conv2d::most_kernel_pieces() const {
+  const int64_t fit = kPartialFloats / std::max<int64_t>(1, depth() * w.filters);
+  return std::clamp(fit, kFewPieces, kMostPieces);
+}
+
 Pieces Conv2d::kernel_pieces(int64_t images) const {
   return pieces_of(Units{images, w.out_height, w.out_width, kUnitPixels}.count(), 1,
-                   most_pieces(depth() * w.filters));
+                   most_kernel_pieces());
 }
 
 int64_t Conv2d::backward_kernel_tiles(int64_t images) const {
@@ -242,7 +242,7 @@ int64_t Conv2d::partial_floats(int64_t images) const {
   const int64_t floats = depth() * w.filters;
   // Not the number of pieces: that of a smaller batch may be larger, as 17 units make 9 pieces.
   return std::min(Units{images, w.out_height, w.out_width, kUnitPixels}.count(),
-                  most_pieces(floats)) *
+                  most_kernel_pieces()) *
          floats;
 }
 

@@ -37,6 +37,7 @@ struct Conv2d {
 
   // dkernel: pieces of the batch sum on their own, then the pieces are added up in their order.
   int64_t partial_floats(int64_t images) const;  // grows with images
+  int64_t most_kernel_pieces() const;
   int64_t backward_kernel_tiles(int64_t images) const;
   void backward_kernel(const Kernels& kernels, float* partial, const float* dy, const float* x,
                        int64_t images, int64_t tile) const;

@@ -17,8 +17,13 @@ def set_float32_matmul_precision(precision: str) -> None:
     | `"low"` | 1 | 1 | 2^-7 of \\|A\\| \\|B\\| (1 + 2^-9) |
 
     What follows it: `kernels.gemm` from 64 columns and 32 terms on, and Dense, both ways, where its
-    kernel is as large. A call of `fit`, `evaluate` or `predict` keeps the level that it began with.
-    All other products stay in float32. Every level has the same bits for any number of threads.
+    kernel is as large. Of convolutions, `kernels.conv2d_forward`, `conv2d_backward_kernel` and
+    Conv2D: from 64 filters on, 32 at medium and low, if the channels fill blocks of 32 to three
+    quarters (24 to 32, 48 to 64, 72 and more); from 128 on where the kernel has fewer taps than
+    four times the product of the strides, and not at all where fewer than that product. With
+    strides of 1 also `conv2d_backward_input`, for which channels and filters change places. All
+    else stays in float32. A call of `fit`, `evaluate` or `predict` keeps the level that it began
+    with. Every level has the same bits for any number of threads.
 
     Below highest, denormal operands, parts and sums count as zeros: an error of up to 2^-125 times
     the other operand, and 2^-126 a product. An element that does not come out finite is computed

@@ -38,7 +38,7 @@ GEMM = [
       "packing transposes the first block again and again", "gemm"),
     M("kernels/gemm.cpp", "j < n ? b[p * b_row + j * b_col] : 0.0f",
       "j < n ? b[j * b_row + p * b_col] : 0.0f", "packing forgets to transpose", "gemm images"),
-    M("ops/gemm.cpp", "p == 0 ? beta : 1.0f,", "beta,",
+    M("ops/gemm.cpp", "block == 0 ? beta : 1.0f,", "beta,",
       "beta applied again in every block of K", "gemm"),
     M("ops/gemm.cpp", "last && epilogue != nullptr", "epilogue != nullptr",
       "bias and activation after every block of K", "gemm"),
@@ -260,6 +260,19 @@ PARTS = [
       "the neighbours of an infinity lose their level", "parts"),
     M("ops/split_product.cpp", "shifted.bias += t.column;", "shifted.bias += 0;",
       "every tile gets the first tile's bias", "parts"),
+    M("kernels/split.cpp", "there ? load(line) : zero()", "load(line)",
+      "taps outside split images read the first pixel", "parts_images"),
+    M("ops/columns.cpp", "j >= 0 && j < v.inputs;", "j < v.inputs;",
+      "taps left of split images read the row above", "parts_images"),
+    M("ops/columns.cpp", "b_ + (i.tap * v.taps + j.tap) * c * n_ + column", "b_ + column",
+      "at the border of split images a sum in float32 takes the wrong taps", "parts_images"),
+    M("ops/columns.cpp", "while (from < until && !v.inside(until - 1, tap_v)) --until;",
+      "if (until - from > 1) --until;",
+      "a kernel's gradient of split images in float32 leaves pixels out", "parts_images"),
+    M("ops/split_conv2d.cpp", "t < kUnitSide ? low : low + half", "low",
+      "the second half of split images meets the first's gradient", "parts_images"),
+    M("ops/split_conv2d.cpp", "int64_t s = 1; s < count", "int64_t s = 2; s < count",
+      "a piece of split images is forgotten", "parts_images"),
 ]  # fmt: skip
 
 MUTATIONS = [

@@ -3,6 +3,7 @@
 #include "ops/conv2d.h"
 
 #include "engine/layers/layers.h"
+#include "engine/layers/split_conv2d.h"
 #include "ops/window.h"
 
 namespace lamina::engine {
@@ -43,16 +44,18 @@ class Conv2D final : public Layer {
     const bool fused = !place.skip_activation && activation_.fits_epilogue();
     const Activation function = fused ? activation_.function : Activation::linear;
     const float alpha = activation_.alpha;
-    program.add({.what = name() + " forward",
-                 .uses = {x, z},
-                 .tiles = [=](const Run& run) { return conv.forward_tiles(run.rows); },
-                 .body =
-                     [=](const Run& run, int64_t tile, float*) {
-                       const GemmEpilogue epilogue{bias < 0 ? nullptr : run.parameters + bias,
-                                                   function, alpha};
-                       conv.forward(*run.kernels, run.buffer(z), run.buffer(x),
-                                    run.parameters + kernel, &epilogue, run.rows, tile);
-                     }});
+    if (!in_parts(program, place).add_forward(program, name(), x, z, function, alpha)) {
+      program.add({.what = name() + " forward",
+                   .uses = {x, z},
+                   .tiles = [=](const Run& run) { return conv.forward_tiles(run.rows); },
+                   .body =
+                       [=](const Run& run, int64_t tile, float*) {
+                         const GemmEpilogue epilogue{bias < 0 ? nullptr : run.parameters + bias,
+                                                     function, alpha};
+                         conv.forward(*run.kernels, run.buffer(z), run.buffer(x),
+                                      run.parameters + kernel, &epilogue, run.rows, tile);
+                       }});
+    }
     place.y = z;
     if (fused) {
       place.saved.push_back(z);
@@ -80,9 +83,16 @@ class Conv2D final : public Layer {
                              kernel_size_, strides_, dilation_, padding_)};
   }
 
+  SplitConv2d in_parts(const Program& program, const Place& place) const {
+    return {{convolution(place.input), program.matmul()},
+            place.params[0],
+            use_bias_ ? place.params[1] : -1};
+  }
+
   void add_kernel_gradient(Program& program, const Place& place) const {
     const ops::Conv2d conv = convolution(place.input);
     const int x = place.x, dz = place.dy;
+    if (in_parts(program, place).add_kernel_gradient(program, name(), x, dz)) return;
     const int partial = program.buffer(0, conv.partial_floats(program.capacity()));
     const int64_t kernel = place.params[0];
     program.add({.what = name() + " kernel gradient",
@@ -106,6 +116,7 @@ class Conv2D final : public Layer {
   void add_input_gradient(Program& program, Place& place) const {
     const ops::Conv2d conv = convolution(place.input);
     const int dz = place.dy, dx = place.dx = program.buffer(place.input_size());
+    if (in_parts(program, place).add_input_gradient(program, name(), dz, dx)) return;
     const int transposed = program.buffer(0, conv.transposed_floats());
     const int64_t kernel = place.params[0];
     program.add({.what = name() + " kernel transposed",

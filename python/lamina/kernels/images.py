@@ -6,6 +6,13 @@ floor((n - r) / stride) + 1 outputs. "same" gives ceil(n / stride) outputs and a
 max((outputs - 1) stride + r - n, 0) zeros, the odd one at the end, as TensorFlow does. Sizes may
 be one int or a pair. An image's result does not depend on the other images of the batch.
 
+The errors of convolutions are those with `lamina.set_float32_matmul_precision("highest")`, which
+names what multiplies bf16 parts at other levels. There the error is
+(min(K, 512) P / 32 + K / 512 + 20) eps, P = 6 (high), 3 (medium) or 1 (low), and 1 eps, 2^-15 or
+2^-7 (1 + 2^-9), of the same sum with absolute values. K counts for each tap its channels (filters
+for the input's gradient), filled up to a multiple of 32; for the kernel's gradient the pixels of
+each half of the images, filled up to a multiple of 16, and its pieces take up to 16 eps more.
+
 Errors: ValueError where the shapes do not fit, a "valid" window is larger than the image, or the
 padding is neither of the two; TypeError for sizes that are not integers.
 """
