@@ -120,7 +120,7 @@ def load(file: Path) -> ctypes.CDLL:
         try:
             return ctypes.CDLL(str(file))
         except OSError as error:
-            needed = file.with_name(str(error).partition(":")[0])
+            needed = file.parent / str(error).partition(":")[0]
             if needed == file or not needed.exists():
                 raise
             load(needed)

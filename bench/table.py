@@ -16,7 +16,7 @@ from .layout import as_markdown
 from .report import Report
 from .tables import TITLES, heading, tables
 
-README_TABLES = ("mnist", "training", "predict", "gemm", "scaling", "import", "size")
+README_TABLES = ("mnist", "training", "predict", "gemm", "scaling", "import", "size", "targets")
 BEGIN, END = "<!-- table -->\n", "<!-- /table -->\n"
 
 
