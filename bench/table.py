@@ -23,7 +23,7 @@ BEGIN, END = "<!-- table -->\n", "<!-- /table -->\n"
 def markdown(report: Report, names) -> str:
     lines = [f"{line}.  " for line in heading(report)]
     for table in tables(report, names).values():
-        lines += ["", f"**{table.title}**.", "", *as_markdown(table.rows)]
+        lines += ["", f"**{table.title}**.", "", *as_markdown(table)]
         if table.notes:
             lines += ["", *(f"{note}  " for note in table.notes)]
     return "\n".join(lines) + "\n"

@@ -53,8 +53,8 @@ class Target:
         return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
 
 
-UPDATE = "products, and Adam on 1.6 MB, more than a second-level cache of 1 MB"
-SHARED = "steps of tens of µs, and weights that one core wrote and the other reads"
+UPDATE = "products; Adam on 1.6 MB, beyond a second-level cache of 1 MB"
+SHARED = "steps of tens of µs; weights that the other core wrote"
 PEAK = "the FMA peak, near which most of the work is done already"
 WEIGHTS = "0.4 MB of weights, read from the second-level cache"
 PAGES = "400 MB of fresh pages: weights, gradients, moments"
@@ -130,7 +130,7 @@ def targets(report: Report) -> Table | None:
                 cells = (cell(target, by_threads.get(n)) for n in counts)
                 why = reasons(report, target, case, by_threads)
                 rows.append([label(target, case), *wanted, *cells, why])
-    return Table(f"a peer's time over {BASELINE}'s, and shares of limits", rows)
+    return Table(f"a peer's time over {BASELINE}'s, and shares of limits", rows, prose=True)
 
 
 def cases(report: Report, target: Target) -> dict[str, dict[int, float]]:
