@@ -109,6 +109,8 @@ TARGETS = [
 
 
 def targets(report: Report) -> Table | None:
+    if report.circumstances.get("smoke"):  # its times mean nothing
+        return None
     found = [(target, cases(report, target)) for target in TARGETS]
     counts = sorted({n for _, of in found for by_threads in of.values() for n in by_threads})
     if not counts:

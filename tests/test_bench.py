@@ -360,6 +360,8 @@ def test_without_a_peer_its_targets_have_no_row():
         "a later epoch",
     }
     assert "targets" not in tables.tables(Report())
+    report.circumstances["smoke"] = True
+    assert "targets" not in tables.tables(report)
 
 
 def test_kernels_that_reach_their_target_share_a_row():
