@@ -109,6 +109,7 @@ TARGETS = [
 
 
 def targets(report: Report) -> Table | None:
+    """One row a case, but one for all of those that go together and reach their target."""
     if report.circumstances.get("smoke"):  # its times mean nothing
         return None
     found = [(target, cases(report, target)) for target in TARGETS]
