@@ -56,6 +56,7 @@ class Target:
 UPDATE = "products; Adam on 1.6 MB, beyond a second-level cache of 1 MB"
 SHARED = "steps of tens of µs; weights that the other core wrote"
 PEAK = "the FMA peak, near which most of the work is done already"
+NEAR = "the FMA peak, near which both are"
 WEIGHTS = "0.4 MB of weights, read from the second-level cache"
 PAGES = "400 MB of fresh pages: weights, gradients, moments"
 BANDWIDTH = "the memory, near whose bandwidth both are"
@@ -63,6 +64,7 @@ BANDWIDTH = "the memory, near whose bandwidth both are"
 ANY, CNN, WIDE = ".*", "CNN.*", "MLP 1024-.*"
 PLAIN = r"\d+×\d+×\d+.*"  # in float32
 SQUARE = r"(512|1024|2048|4096)×\1×\1.*"
+ONE_CHANNEL, CHANNELS = "conv2d .*×1 to .*", "conv2d (?!.*×1 to ).*"
 LARGE = (
     r".* 1e7|softmax \(4096.*|cross-entropy \((4096|512).*|column sums \(10000.*|"
     r"Adam, 1(00)?,000,000 .*"
@@ -87,7 +89,8 @@ TARGETS = [
     Target("gemm", PLAIN, PRODUCTS, 0.95, together="matrix products"),
     Target("gemm", PLAIN, PRODUCTS, 1, together="matrix products", mean=True),
     Target("gemm", SQUARE, LIMIT, 0.88, together="matrix products from 512 up"),
-    Target("conv", "conv2d.*", ("torch",), 1.3, together="convolution"),
+    Target("conv", ONE_CHANNEL, ("torch",), 1.3, together="convolution of one channel"),
+    Target("conv", CHANNELS, ("torch",), 1.3, NEAR, together="convolution of more channels"),
     Target("kernels", LARGE, LIMIT, 0.85, together="kernels on large arrays"),
     Target("kernels", "Adam, 1,000,000 .*", ("torch",), 1),
     Target("kernels", "Adam, 100,000,000 .*", ("torch",), 1, BANDWIDTH),

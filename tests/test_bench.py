@@ -401,4 +401,8 @@ def test_targets_are_for_what_is_measured():
         assert any(re.fullmatch(target.pattern, name) for name in names[target.group]), target
         if not isinstance(target.against, str):
             assert set(target.against) <= known | set(CONTENDERS.values())
+    convolutions = [t.pattern for t in TARGETS if t.group == "conv" and t.against == ("torch",)]
+    for name in names["conv"]:
+        found = sum(bool(re.fullmatch(pattern, name)) for pattern in convolutions)
+        assert found == name.startswith("conv2d"), name
     assert sum(bool(re.fullmatch(LARGE, name)) for name in names["kernels"]) == 11
