@@ -2,9 +2,9 @@
 
 Nothing here asserts a time. What is asserted is that the contenders agree on the results, and that
 what is trained learns. Kernels are shown as shares of what the machine can do, which a small C++
-program (probe.cpp) asks it in the same run.
+program (probe.cpp) asks it in the same run. What lamina is meant to reach is in targets.py.
 
-    pytest bench/                              everything that is installed, some 20 minutes
+    pytest bench/                              everything that is installed, some 30 minutes
     pytest bench/ -k gemm                      a part: mnist, dense, cnn, wide, crowded,
                                                fit_options, gemm, conv, kernels, predict,
                                                load_data, import

@@ -47,3 +47,8 @@ def sum_tolerance(terms: int) -> float:
     truth (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1); 8 for what
     surrounds the sum."""
     return 2 * (terms + 8) * EPS
+
+
+def largest(a: np.ndarray, b: np.ndarray) -> float:
+    """What no element of A B exceeds: the norm of a row times that of a column (Cauchy-Schwarz)."""
+    return float(np.linalg.norm(a, axis=1).max() * np.linalg.norm(b, axis=0).max())

@@ -89,7 +89,7 @@ def pytest_terminal_summary(terminalreporter, config):
     for table in made:
         say("")
         say(table.title, bold=True)
-        for line in [*as_text(table.rows, width), *table.notes]:
+        for line in [*as_text(table, width), *table.notes]:
             say(line)
     file = os.environ.get("LAMINA_BENCH_JSON")
     if file:

@@ -3,8 +3,8 @@ there is a matrix unit, the levels below float32 too."""
 
 import numpy as np
 
-from . import precision_cases
-from .case import Case, sum_tolerance
+from . import precision_cases, products
+from .case import Case, largest, sum_tolerance
 from .limits import Work
 
 # (M, N, K, which operands are given transposed). The first four are one training step at batch 32.
@@ -37,42 +37,15 @@ def cases(names: list[str], smoke: bool):
 
 
 def gemm_case(name, m, n, k, transposed, names, epilogue) -> Case:
-    """C (m, n) = op(A) op(B), A (k, m) and B (n, k) where given transposed, else (m, k), (k, n);
-    with an epilogue relu(C + bias)."""
     rng = np.random.default_rng(0)
     trans_a, trans_b = "A" in transposed, "B" in transposed
     a = rng.standard_normal((k, m) if trans_a else (m, k), dtype=np.float32)
     b = rng.standard_normal((n, k) if trans_b else (k, n), dtype=np.float32)
-    bias = rng.standard_normal(n, dtype=np.float32)
-    left, right = a.T if trans_a else a, b.T if trans_b else b
-    contenders = {}
-    if "lamina" in names:
-        from lamina import kernels
-
-        c = np.empty((m, n), np.float32)
-        options = {"trans_a": trans_a, "trans_b": trans_b, "out": c}
-        if epilogue:
-            options |= {"bias": bias, "activation": "relu"}
-        contenders["lamina"] = lambda: kernels.gemm(a, b, **options)
-    if "numpy" in names:
-        d = np.empty((m, n), np.float32)
-
-        def numpy_epilogue():
-            np.matmul(left, right, out=d)
-            np.add(d, bias, out=d)
-            return np.maximum(d, 0, out=d)
-
-        plain = lambda: np.matmul(left, right, out=d)  # noqa: E731
-        contenders["numpy"] = numpy_epilogue if epilogue else plain
-    if "torch" in names:
-        import torch
-
-        tleft, tright, tbias = (torch.from_numpy(array) for array in (left, right, bias))
-        tc = torch.empty((m, n))
-        if epilogue:
-            contenders["torch"] = lambda: torch.addmm(tbias, tleft, tright, out=tc).relu_()
-        else:
-            contenders["torch"] = lambda: torch.mm(tleft, tright, out=tc)
-    # An element is at most the product of the norms of its row and column (Cauchy-Schwarz).
-    scale = float(np.linalg.norm(left, axis=1).max() * np.linalg.norm(right, axis=0).max())
-    return Case(name, contenders, sum_tolerance(k), scale, work=Work(flops=2.0 * m * n * k))
+    bias = rng.standard_normal(n, dtype=np.float32) if epilogue else None
+    return Case(
+        name,
+        products.contenders(names, a, b, trans_a, trans_b, bias),
+        sum_tolerance(k),
+        largest(a.T if trans_a else a, b.T if trans_b else b),
+        work=Work(flops=2.0 * m * n * k),
+    )

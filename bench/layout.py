@@ -8,15 +8,21 @@ class Table:
     title: str
     rows: list[list[str]]  # the header first; a row's first cell is its name
     notes: list[str] = field(default_factory=list)
+    prose: bool = False  # the last column is words, not numbers
 
 
 def plural(threads: int) -> str:
     return f"{threads} thread" + ("s" if threads > 1 else "")
 
 
-def as_text(rows: list[list[str]], width: int) -> list[str]:
+def as_text(table: Table, width: int) -> list[str]:
     """Aligned columns; a table too wide for the terminal is cut into several, by columns."""
+    rows = table.rows
+    sides = ["<", *[">"] * (len(rows[0]) - 1)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    if table.prose:  # goes beyond the edge, and is not cut: it belongs to its row
+        sides[-1], widths[-1] = "<", 0
+        width = sum(widths) + 2 * len(widths)
     lines: list[str] = []
     start = 1
     while start < len(widths):
@@ -25,15 +31,18 @@ def as_text(rows: list[list[str]], width: int) -> list[str]:
             used += widths[end] + 2
             end += 1
         for row in rows:
-            cells = (f"{row[i]:>{widths[i]}}" for i in range(start, end))
-            lines.append("  ".join([f"{row[0]:{widths[0]}}", *cells]))
+            cells = (f"{row[i]:{sides[i]}{widths[i]}}" for i in (0, *range(start, end)))
+            lines.append("  ".join(cells).rstrip())
         start = end
         if start < len(widths):
             lines.append("")
     return lines
 
 
-def as_markdown(rows: list[list[str]]) -> list[str]:
-    header, *body = rows
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *body]
+def as_markdown(table: Table) -> list[str]:
+    header, *body = table.rows
+    sides = ["---", *["---:"] * (len(header) - 1)]
+    if table.prose:
+        sides[-1] = "---"
+    lines = [header, sides, *body]
     return ["| " + " | ".join(line) + " |" for line in lines]

@@ -17,11 +17,24 @@ from pathlib import Path
 class Peer:
     name: str  # as LAMINA_BENCH_PEERS has it
     distribution: str  # as pip has it
-    packages: tuple[str, ...]  # import names whose files count as its size; the first is imported
+    # Import names whose files count as its size; the first is imported. Or none, and a library:
+    packages: tuple[str, ...] = ()
+    library: str = ""  # a shared library without a Python module, which products.py loads
 
     @property
     def installed(self) -> bool:
+        if self.library:
+            return self.library_file() is not None
         return all(importlib.util.find_spec(package) for package in self.packages)
+
+    def library_file(self) -> Path | None:
+        """Where pip has put the library, whatever its version."""
+        try:
+            files = importlib.metadata.files(self.distribution) or []
+        except importlib.metadata.PackageNotFoundError:
+            return None
+        found = (Path(f.locate()) for f in files if f.name.startswith(f"{self.library}.so"))
+        return next((file.resolve() for file in found if file.exists()), None)
 
     @property
     def version(self) -> str:
@@ -46,6 +59,9 @@ PEERS = {
         Peer("scikit-learn", "scikit-learn", ("sklearn",)),
         # Its model is written with onnx.
         Peer("onnxruntime", "onnxruntime", ("onnxruntime", "onnx")),
+        # Matrix products only.
+        Peer("mkl", "mkl", library="libmkl_rt"),
+        Peer("onednn", "onednn", library="libdnnl"),
     )
 }
 
@@ -121,7 +137,8 @@ def limit_process(threads: int) -> None:
     """Give this process `threads` cores (or all, where there are less), and every library that
     many threads.
 
-    The affinity holds those that ask the operating system (JAX); the variables hold the others.
+    The affinity holds those that ask the operating system (JAX, oneDNN's TBB); the variables hold
+    the others.
     """
     if "numpy" in sys.modules:
         raise RuntimeError("limit_process must run before NumPy is imported: its BLAS has started")

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from .case import Case
+from . import products
+from .case import Case, largest
 from .limits import Work
 
 SIZES = (512, 1024, 2048)
@@ -54,8 +55,7 @@ def at_levels(case: Case):
 def operands(size: int):
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal((size, size), dtype=np.float32) for _ in range(2))
-    scale = float(np.linalg.norm(a, axis=1).max() * np.linalg.norm(b, axis=0).max())
-    return a, b, scale, Work(flops=2.0 * size**3)
+    return a, b, largest(a, b), Work(flops=2.0 * size**3)
 
 
 def at_level(level: str, function):
@@ -80,15 +80,7 @@ def product_at(level: str, a, b):
 def level_case(level: str, size: int, named: int, names) -> Case:
     """Float32 in and out: lamina at the level, the peers in float32."""
     a, b, scale, work = operands(size)
-    contenders = {"lamina": product_at(level, a, b)}
-    if "numpy" in names:
-        d = np.empty_like(a)
-        contenders["numpy"] = lambda: np.matmul(a, b, out=d)
-    if "torch" in names:
-        import torch
-
-        left, right, c = torch.from_numpy(a), torch.from_numpy(b), torch.empty(size, size)
-        contenders["torch"] = lambda: torch.mm(left, right, out=c)
+    contenders = products.contenders(names, a, b) | {"lamina": product_at(level, a, b)}
     return Case(f"{named}³, {level}", contenders, TOLERANCE[level], scale, work=work)
 
 

@@ -16,14 +16,14 @@ from .layout import as_markdown
 from .report import Report
 from .tables import TITLES, heading, tables
 
-README_TABLES = ("mnist", "training", "predict", "gemm", "scaling", "import", "size")
+README_TABLES = ("mnist", "training", "predict", "gemm", "scaling", "import", "size", "targets")
 BEGIN, END = "<!-- table -->\n", "<!-- /table -->\n"
 
 
 def markdown(report: Report, names) -> str:
     lines = [f"{line}.  " for line in heading(report)]
     for table in tables(report, names).values():
-        lines += ["", f"**{table.title}**.", "", *as_markdown(table.rows)]
+        lines += ["", f"**{table.title}**.", "", *as_markdown(table)]
         if table.notes:
             lines += ["", *(f"{note}  " for note in table.notes)]
     return "\n".join(lines) + "\n"

@@ -1,9 +1,10 @@
-"""The tables of a report: a group of measurements each, or what derived.py makes of several.
+"""The tables of a report: a group of measurements each, or what derived.py and targets.py make of
+several.
 
 "×2.00" takes twice as long as lamina, which is measured in the same run.
 """
 
-from . import derived
+from . import derived, targets
 from .layout import Table, plural
 from .report import BASELINE, Measurement, Report
 
@@ -22,7 +23,9 @@ TITLES = {
     "data": "Loading MNIST",
     "import": "Import in a fresh interpreter that has imported NumPy (itself: that has not)",
     "size": "Size of the own packages on disk, lamina's without its data",
+    "targets": "Targets",
 }
+COMPUTED = derived.TABLES | {"targets": targets.targets}
 # Few cases and many contenders: one line a contender. The others have one line a case.
 BY_CONTENDER = ("mnist", "training", "predict", "import", "size")
 THREADED = ("mnist", "training", "predict")
@@ -32,9 +35,7 @@ def tables(report: Report, names=None) -> dict[str, Table]:
     """By name, in the order of TITLES, those that the report has something for."""
     made = {}
     for name in TITLES if names is None else names:
-        table = (
-            derived.TABLES[name](report) if name in derived.TABLES else group_table(report, name)
-        )
+        table = COMPUTED[name](report) if name in COMPUTED else group_table(report, name)
         if table:
             table.title = "; ".join(filter(None, (TITLES[name], table.title)))
             made[name] = table

@@ -26,7 +26,7 @@ def compare(job: str, threads: int, report, rivals: tuple[str, ...]) -> None:
 
 
 def test_gemm(threads, report, probed):
-    compare("gemm", threads, report, ("numpy", "torch"))
+    compare("gemm", threads, report, ("numpy", "torch", "mkl", "onednn"))
 
 
 def test_conv(threads, report, probed):

@@ -3,9 +3,9 @@
     python -m bench.worker JOB CONTENDERS THREADS
 
 JOB: info; mnist, dense, cnn, wide (one contender, of those in test_training.py); conveniences
-(lamina); gemm, conv, kernels (contenders that take turns, comma-separated: lamina,numpy,torch);
-predict (those, jax, tensorflow, onnxruntime); load_data. Standard output carries records only:
-whatever a library prints goes to standard error.
+(lamina); conv, kernels (contenders that take turns, comma-separated: lamina,numpy,torch);
+gemm (those, mkl, onednn); predict (those, jax, tensorflow, onnxruntime); load_data. Standard output
+carries records only: whatever a library prints goes to standard error.
 """
 
 import importlib

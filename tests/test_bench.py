@@ -2,16 +2,20 @@
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from bench import compare, tables
+from bench import compare, gemm_cases, image_cases, kernel_cases, predict_cases, tables
+from bench.layout import as_text
 from bench.limits import Limits, NoProbeError, Work, build
 from bench.report import Report
 from bench.table import replaced
+from bench.targets import LARGE, TARGETS
+from bench.test_training import CONTENDERS
 from bench.training import jobs
 
 ROOT = Path(__file__).parent.parent
@@ -209,7 +213,9 @@ def test_a_table_that_is_not_there_is_named(tmp_path):
     made_up().write(tmp_path / "results.json")
     done = run_table(tmp_path / "results.json", "size")
     assert done.returncode != 0
-    assert "nothing for size; there is limits mnist first scaling gemm kernels" in done.stderr
+    assert (
+        "nothing for size; there is limits mnist first scaling gemm kernels targets" in done.stderr
+    )
 
 
 def test_shares_of_the_limit_and_footnotes():
@@ -307,3 +313,103 @@ def test_levels_below_float32_have_rows_where_there_is_a_matrix_unit(monkeypatch
         assert case.disagreement()["lamina"] < case.tolerance
     float32, low = (made[i].contenders["lamina"]().copy() for i in (0, 3))
     assert (low != float32).any()
+
+
+def target_rows(report: Report) -> dict[tuple[str, str], list[str]]:
+    header, *rows = tables.tables(report)["targets"].rows
+    assert header[:5] == ["", "against", "wanted", "1 thread", "2 threads"]
+    return {(name, against): cells for name, against, *cells in rows}
+
+
+def test_a_target_is_met_or_missed_for_a_reason():
+    report = made_up()
+    report.add("mnist", "batch 32", "TensorFlow, Keras model.fit", 1, [6.5])
+    report.add("import", "time", "lamina", 1, [0.012])
+    rows = target_rows(report)
+    assert rows["MNIST batch 32", "Keras model.fit"] == ["12", "13", "–", ""]
+    wanted, one, two, why = rows["MNIST batch 32", "best peer"]
+    assert (wanted, one, two) == ("2.5", "missed: 2", "missed: 2")
+    assert re.fullmatch("1 thread: .*Adam.*; 2 threads: .*other core wrote", why)
+    assert rows["MNIST batch 32", "fewest threads"] == ["1.6", "–", "2", ""]
+    assert rows["MNIST batch 32", "a later epoch"] == [
+        "at most 1.1",
+        *["missed: 2"] * 2,
+        "not known",
+    ]
+    assert rows["import, beyond NumPy's", "–"] == ["at most 15 ms", "12 ms", "–", ""]
+    # The work of a kernel says itself what binds it.
+    assert rows["tanh 1e7", "machine's limit"] == [
+        "85%",
+        "missed: 50%",
+        "missed: 25%",
+        "arithmetic",
+    ]
+    # Of the three libraries of products there is one; of the predictions there is nothing.
+    assert rows["8×8×8", "torch"] == ["0.95", "1.5", "1.5", ""]
+    assert rows["matrix products, geometric mean", "torch"] == ["1", "1.5", "1.5", ""]
+    assert not any("predictions" in name for name, _ in rows)
+
+
+def test_what_binds_stands_in_its_row_however_narrow_the_terminal():
+    lines = as_text(tables.tables(made_up())["targets"], 80)
+    assert len([line for line in lines if line.startswith("MNIST batch 32")]) == 3
+    assert any(re.search("best peer +2.5 .*missed: 2 .*missed: 2 .*Adam", line) for line in lines)
+
+
+def test_without_a_peer_its_targets_have_no_row():
+    report = made_up()
+    report.measurements = {k: m for k, m in report.measurements.items() if m.contender == "lamina"}
+    assert {against for _, against in target_rows(report)} == {
+        "machine's limit",
+        "fewest threads",
+        "a later epoch",
+    }
+    assert "targets" not in tables.tables(Report())
+    report.circumstances["smoke"] = True
+    assert "targets" not in tables.tables(report)
+
+
+def test_kernels_that_reach_their_target_share_a_row():
+    report = made_up()
+    for case, seconds in (("8×8×9", 0.022), ("9×9×9", 0.01)):
+        report.add("gemm", case, "lamina", 1, [0.02])
+        report.add("gemm", case, "mkl", 1, [seconds])
+    rows = target_rows(report)
+    against = "best of mkl, torch"
+    assert rows["matrix products, 2 of 3 rows", against] == ["0.95", "1.1 to 1.5", "1.5", ""]
+    assert rows["9×9×9", against] == ["0.95", "missed: 0.5", "–", "not known"]
+    mean = (1.5 * 1.1 * 0.5) ** (1 / 3)
+    assert rows["matrix products, geometric mean", against][1] == f"missed: {mean:.3g}"
+
+
+def test_a_target_beyond_the_machine_s_limit_is_called_that():
+    """0.9 of the peak and 1.1 times the peer's speed: 1.3 times would be above the peak."""
+    report = made_up()
+    work = Work(flops=0.9e9)
+    report.add("conv", "conv2d 3×3", "lamina", 1, [0.01], work=work)
+    report.add("conv", "conv2d 3×3", "torch", 1, [0.011], work=work)
+    why = "FMA: 90% of the limit, all of it would be 1.22"
+    assert target_rows(report)["conv2d 3×3", "torch"] == ["1.3", "missed: 1.1", "–", why]
+
+
+def test_targets_are_for_what_is_measured():
+    names = {"import": {"time"}}
+    for group, module in (
+        ("gemm", gemm_cases),
+        ("conv", image_cases),
+        ("kernels", kernel_cases),
+        ("predict", predict_cases),
+    ):
+        names[group] = {case.name for case in module.cases([], True)}
+    for job in (job for some in jobs.JOBS.values() for job in some):
+        names.setdefault(job.group, set()).add(job.case)
+    known = {"mkl", "onednn", "torch", "ONNX Runtime", "TensorFlow model.predict"}
+    for target in TARGETS:
+        assert any(re.fullmatch(target.pattern, name) for name in names[target.group]), target
+        if not isinstance(target.against, str):
+            assert set(target.against) <= known | set(CONTENDERS.values())
+    convolutions = [t.pattern for t in TARGETS if t.group == "conv" and t.against == ("torch",)]
+    for name in names["conv"]:
+        found = sum(bool(re.fullmatch(pattern, name)) for pattern in convolutions)
+        assert found == name.startswith("conv2d"), name
+    assert sum(bool(re.fullmatch(LARGE, name)) for name in names["kernels"]) == 11
