@@ -116,11 +116,13 @@ def library(name: str) -> ctypes.CDLL:
 def load(file: Path) -> ctypes.CDLL:
     """Loads first what it needs from its own folder, which the loader of the system does not know:
     pip puts the libraries of several packages there."""
+    asked_for = {file}
     while True:
         try:
             return ctypes.CDLL(str(file))
         except OSError as error:
             needed = file.parent / str(error).partition(":")[0]
-            if needed == file or not needed.exists():
+            if needed in asked_for or not needed.exists():
                 raise
+            asked_for.add(needed)
             load(needed)

@@ -64,7 +64,8 @@ BANDWIDTH = "the memory, near whose bandwidth both are"
 ANY, CNN, WIDE = ".*", "CNN.*", "MLP 1024-.*"
 PLAIN = r"\d+×\d+×\d+.*"  # in float32
 SQUARE = r"(512|1024|2048|4096)×\1×\1.*"
-ONE_CHANNEL, CHANNELS = "conv2d .*×1 to .*", "conv2d (?!.*×1 to ).*"
+DIRECTIONS = ", (forward|kernel gradient|input gradient)"  # in float32: a level would follow
+ONE_CHANNEL, CHANNELS = f"conv2d .*×1 to .*{DIRECTIONS}", f"conv2d (?!.*×1 to ).*{DIRECTIONS}"
 LARGE = (
     r".* 1e7|softmax \(4096.*|cross-entropy \((4096|512).*|column sums \(10000.*|"
     r"Adam, 1(00)?,000,000 .*"
@@ -103,7 +104,7 @@ TARGETS = [
     Target("training", WIDE, FEWEST, 1.6),
     Target("predict", "10,000 rows", FEWEST, 1.6),
     Target("gemm", PLAIN, FEWEST, 1.6, together="matrix products", mean=True),
-    Target("conv", ANY, FEWEST, 1.6, together="convolution", mean=True),
+    Target("conv", f".*{DIRECTIONS}", FEWEST, 1.6, together="convolution", mean=True),
     Target("mnist", ANY, LATER, 1.1, together="MNIST, first epoch"),
     Target("training", "(?!MLP 1024-).*", LATER, 1.1, together="other training, first epoch"),
     Target("training", WIDE, LATER, 1.1, PAGES),

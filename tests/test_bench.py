@@ -386,10 +386,10 @@ def test_a_target_beyond_the_machine_s_limit_is_called_that():
     """0.9 of the peak and 1.1 times the peer's speed: 1.3 times would be above the peak."""
     report = made_up()
     work = Work(flops=0.9e9)
-    report.add("conv", "conv2d 3×3", "lamina", 1, [0.01], work=work)
-    report.add("conv", "conv2d 3×3", "torch", 1, [0.011], work=work)
+    report.add("conv", "conv2d 3×3, forward", "lamina", 1, [0.01], work=work)
+    report.add("conv", "conv2d 3×3, forward", "torch", 1, [0.011], work=work)
     why = "FMA: 90% of the limit, all of it would be 1.22"
-    assert target_rows(report)["conv2d 3×3", "torch"] == ["1.3", "missed: 1.1", "–", why]
+    assert target_rows(report)["conv2d 3×3, forward", "torch"] == ["1.3", "missed: 1.1", "–", why]
 
 
 def test_targets_are_for_what_is_measured():
@@ -412,4 +412,5 @@ def test_targets_are_for_what_is_measured():
     for name in names["conv"]:
         found = sum(bool(re.fullmatch(pattern, name)) for pattern in convolutions)
         assert found == name.startswith("conv2d"), name
+        assert not any(re.fullmatch(pattern, f"{name}, high") for pattern in convolutions)
     assert sum(bool(re.fullmatch(LARGE, name)) for name in names["kernels"]) == 11

@@ -65,6 +65,7 @@ print(predicted.total, live() - before, predicted.parameters, built)
 
 CASES = [
     ("mlp", "adam", "train", 1, 32, "highest"),
+    ("mlp", "sgd", "train", 2, 32, "highest"),
     ("mlp", "sgd", "train", 2, 500, "highest"),
     ("mlp", "adam", "predict", 1, 1, "highest"),
     ("mlp", "sgd", "train", 2, 100, "high"),

@@ -41,9 +41,14 @@ from lamina import _core
 _core.set_float32_matmul_precision(sys.argv[1])
 x = np.random.default_rng(0).random((4000, 12, 12, 3), dtype=np.float32)
 y = np.zeros(4000, np.int32)
-for threads in (1, 2):
+for threads, convolves in ((1, True), (2, True), (2, False)):
     _core.set_num_threads(threads)
     network = _core.Network((12, 12, 3), [
+        _core.flatten("d"),
+        _core.dense("e", 100, "tanh", 0.0, True),
+        _core.dropout("f", 0.2),
+        _core.dense("g", 10, "softmax", 0.0, True),
+    ] if not convolves else [
         _core.conv2d("a", 64, (3, 3), (1, 1), "same", (1, 1), "relu", 0.0, True),
         _core.batch_normalization("b", 0.99, 1e-3, True, True),
         _core.max_pooling2d("c", (4, 4), (4, 4), "valid"),
@@ -73,7 +78,7 @@ def test_the_training_loop_allocates_nothing(tmp_path, monkeypatch, precision):
     """A call that runs a hundred batches allocates as often as one that runs a single batch."""
     monkeypatch.setenv("LAMINA_MATRIX_UNIT", "emulated")
     lines = run_counted(ALLOCATION_SCRIPT, tmp_path, precision)
-    assert len(lines) == 2
+    assert len(lines) == 3
     for counting, one, hundred in lines:
         assert counting == "True"
         assert one == hundred
@@ -97,6 +102,15 @@ for inputs, units, outputs, batch in (784, 128, 10, 512), (600, 700, 520, 130), 
         model.compile("sgd", "mse")
         model.fit(x, np.ones((len(x), outputs), np.float32), batch_size=batch, verbose=0)
         del model
+# Two threads share out the columns of the first layer's input, if batches are small.
+la.set_num_threads(2, oversubscribe=True)
+for rest in 1, 7, 9, 31:
+    x = np.ones((96 + rest, 784), np.float32)
+    model = la.Sequential([la.layers.Input((784,)), la.layers.Dense(128)])
+    model.compile("adam", "mse")
+    model.fit(x, np.ones((len(x), 128), np.float32), batch_size=32, verbose=0)
+    del model
+la.set_num_threads(1)
 for side, channels, filters in (7, 64, 80), (2, 600, 64):
     for rest in (1, 2, 3, 10):
         x = np.ones((16 + rest, side, side, channels), np.float32)

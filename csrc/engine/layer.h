@@ -38,8 +38,9 @@ struct Place {
   bool x_is_data = false;    // x has the zeros of the data: nothing before it fills them in
   bool took_before = false;  // set by backward(): dx is the gradient with respect to what is before
   int x = kNoBuffer, y = kNoBuffer, dy = kNoBuffer, dx = kNoBuffer;
-  int live = kNoBuffer;       // where x is not zero, if the layer leaves zeros out
-  bool x_by_columns = false;  // set by forward(): workers share out the columns of x
+  int live = kNoBuffer;  // where x is not zero, if the layer leaves zeros out
+  // Set by forward(): from two to so many workers share out the columns of x, not its rows.
+  int column_workers = 0;
   std::vector<int> saved;
 
   int64_t input_size() const { return element_count(input); }  // of one row

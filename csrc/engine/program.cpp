@@ -25,12 +25,6 @@ void Program::add_of_update(Step step) {
   append(training() ? steps_ : of_update_, std::move(step));
 }
 
-Step Program::take_last() {
-  Step step = std::move(steps_.back());
-  steps_.pop_back();
-  return step;
-}
-
 void Program::add_commit(Step step) { append(commits_, std::move(step)); }
 
 void Program::append(std::vector<Step>& list, Step step) {

@@ -34,13 +34,14 @@ struct Run {
   FloatState caller = 0;          // what code of the host runs under
 
   float* buffer(int id) const { return arena + offsets[id]; }
+  bool has_few_workers(int most) const { return 1 < workers && workers <= most; }
 };
 
 constexpr int kNoBuffer = -1;
 
-// A step's work: tiles that may run in any order and on any worker. Results depend on shapes only;
-// their number may depend on the workers too. `scratch` is the floats that each worker needs beside
-// the buffers.
+// A step's work: tiles that may run in any order and on any worker. Results depend on shapes only,
+// the number of tiles on the workers too, if need be. `scratch` is the floats that each worker
+// needs beside the buffers.
 struct Step {
   std::string what;
   std::vector<int> uses;  // every buffer that it reads or writes
@@ -68,7 +69,6 @@ class Program {
   // A step whose results hold until the parameters change: when training it runs in its place in
   // every batch, else once before the first batch of every call.
   void add_of_update(Step step);
-  Step take_last();  // of those that were added
   // A step that makes the batch count: it runs after all others, once nothing can fail any more,
   // and is never interrupted.
   void add_commit(Step step);

@@ -45,8 +45,9 @@ Trainer::Trainer(std::shared_ptr<Network> network, Mode mode, int64_t capacity,
   add_gather();
   std::vector<Place> places = network_->add_forward(program_, x_, fused_);
   output_ = places.empty() ? x_ : places.back().y;
-  by_columns_ = std::any_of(places.begin(), places.end(),
-                            [&](const Place& p) { return p.x == x_ && p.x_by_columns; });
+  for (const Place& place : places) {
+    if (place.x == x_) column_workers_ = std::max(column_workers_, place.column_workers);
+  }
   if (program_.predicts()) {
     add_output();
   } else {

@@ -89,7 +89,7 @@ class Trainer {
 
   int64_t cols_ = 1, inner_ = 1;  // output.back(), and the product of the other axes
   bool fused_ = false;            // the loss takes logits
-  bool by_columns_ = false;       // workers share out the columns of x, not its rows
+  int column_workers_ = 0;        // from two to so many share out the columns of x, not its rows
   int x_ = kNoBuffer, y_true_ = kNoBuffer, weights_ = kNoBuffer;
   int output_ = kNoBuffer, dy_ = kNoBuffer, values_ = kNoBuffer;
 

@@ -35,7 +35,7 @@ void Trainer::add_gather() {
   const int64_t size = element_count(network_->input());
   // Where workers share out the columns of x, each gathers those that it will need.
   const ops::GemmBlocks columns{size};
-  const auto by_columns = [this](const Run& run) { return by_columns_ && run.workers > 1; };
+  const auto by_columns = [this](const Run& run) { return run.has_few_workers(column_workers_); };
   const auto pieces = [=](const Run& run) {
     return by_columns(run) ? ops::Pieces{run.rows, kColumnRows}
                            : ops::row_tiles(run.rows, size, ops::kStepTile);

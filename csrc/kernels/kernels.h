@@ -51,8 +51,8 @@ enum class DType : int32_t {
   boolean
 };
 
-// Rows in somebody's memory: row i begins i * row_bytes bytes after data, which may be negative,
-// and is contiguous.
+// Rows in somebody's memory: row i begins i * row_bytes bytes after data and is contiguous.
+// row_bytes may be negative.
 struct RowSource {
   const void* data = nullptr;
   DType dtype = DType::float32;

@@ -11,8 +11,6 @@ namespace {
 
 constexpr int64_t kLineTile = 4096;  // values that a tile of splitting takes: two microseconds
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // A pixel among those of all images.
 struct Pixel {
   int64_t image, i, j;

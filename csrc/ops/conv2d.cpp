@@ -32,13 +32,6 @@ constexpr int64_t kTransposeRows = 16;
 // Channels of one strip of the transposed kernel: the widest tile's, on every instruction set.
 constexpr int64_t kStrip = 64;
 
-TapAxis rows_of(const Window2d& w) {
-  return {-w.pad_top, w.stride_h, w.dilation_h, w.kernel_h, w.height};
-}
-TapAxis columns_of(const Window2d& w) {
-  return {-w.pad_left, w.stride_w, w.dilation_w, w.kernel_w, w.width};
-}
-
 // Of the inputs phase + stride * o the taps tap + step * t that reach them, and from which output:
 // that is tap t of "output" o of `axis`, whose "inputs" are the outputs.
 struct Adjoint {

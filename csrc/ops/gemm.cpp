@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ops/pieces.h"
+
 namespace lamina::ops {
 namespace {
 
@@ -16,9 +18,6 @@ constexpr int64_t kTilesForAll = 8;  // enough to share out
 constexpr int64_t kFewRows = 128, kWideStrip = 512, kNarrowStrip = 64;
 constexpr int64_t kTileRows = 384;  // these share one copy
 constexpr int64_t kPadding = 16;    // keeps the copy's rows out of each other's sets
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t round_up(int64_t n, int64_t unit) { return ceil_div(n, unit) * unit; }
 
 int64_t strip_row(int64_t columns) { return round_up(columns, 16) + kPadding; }
 

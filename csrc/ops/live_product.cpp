@@ -15,15 +15,18 @@ constexpr int64_t kFinishedFloats = 1 << 12;  // a tile
 
 int64_t words(int64_t n) { return (n + kLiveBits - 1) / kLiveBits; }
 
-// What a map holds: the two counts of every tile of the scan, the words of LiveTerms::always, the
-// bits by rows, a block of columns after the other so that no two workers write to one cache line,
-// and the bits by columns.
+// What a map holds: the two counts of the whole and of every tile of the scan, the words of
+// LiveTerms::always, the bits by rows, a block of columns after the other so that workers share few
+// cache lines, and the bits by columns.
+constexpr int64_t kTotalFloats = 4;
 struct Parts {
+  int64_t* totals;
   int32_t* terms;
   uint32_t *always, *by_row, *by_column;
 
   Parts(const LiveMap& map, const float* memory) {
-    terms = reinterpret_cast<int32_t*>(const_cast<float*>(memory));
+    totals = reinterpret_cast<int64_t*>(const_cast<float*>(memory));
+    terms = reinterpret_cast<int32_t*>(const_cast<float*>(memory)) + kTotalFloats;
     always = reinterpret_cast<uint32_t*>(terms + 2 * map.tiles());
     by_row = always + words(std::max(map.rows, map.cols));
     by_column = map.transposed ? by_row + map.rows * words(map.cols) : nullptr;
@@ -39,7 +42,7 @@ struct Parts {
 }  // namespace
 
 int64_t LiveMap::floats() const {
-  return 2 * tiles() + words(std::max(rows, cols)) + rows * words(cols) +
+  return kTotalFloats + 2 * tiles() + words(std::max(rows, cols)) + rows * words(cols) +
          (transposed ? words(rows) * cols : 0);
 }
 
@@ -58,12 +61,18 @@ void LiveMap::scan(const Kernels& kernels, float* map, const float* x, int64_t t
                        std::min(kLiveBits, rows - row), blocks.length(block));
 }
 
+void LiveMap::add_up(float* map) const {
+  const Parts parts(*this, map);
+  parts.totals[0] = parts.totals[1] = 0;
+  for (int64_t i = 0; i < 2 * tiles(); ++i) parts.totals[i % 2] += parts.terms[i];
+}
+
 bool LiveProduct::may_pay() const {
   return m() >= kLeastRows && kLeastColumns <= n_ && n_ <= kMostColumns;
 }
 
-bool LiveProduct::along_k_pays() const {
-  return blocks().count() > 1 && partial_floats() <= kMostPartial;
+int LiveProduct::along_k_workers() const {
+  return partial_floats() <= kMostPartial ? static_cast<int>(blocks().count()) : 0;
 }
 
 int64_t LiveProduct::partial_floats() const { return m() * n_ * (blocks().count() - 1); }
@@ -73,9 +82,7 @@ int64_t LiveProduct::partial_floats() const { return m() * n_ * (blocks().count(
 // with all, and from four fifths on there is nothing to gain.
 bool LiveProduct::leaves_out(const float* map) const {
   if (!may_pay()) return false;
-  const Parts parts(map_, map);
-  int64_t taken = 0;
-  for (int64_t i = 0; i < map_.tiles(); ++i) taken += parts.terms[2 * i + (trans_ ? 1 : 0)];
+  const int64_t taken = Parts(map_, map).totals[trans_ ? 1 : 0];
   return 5 * taken * kLiveRows < 4 * m() * k();
 }
 
@@ -144,8 +151,9 @@ void LiveProduct::finish(const Kernels& kernels, float* c, const float* partial,
   for (int64_t block = 1; block < blocks().count(); ++block) {
     kernels.accumulate(c + begin, partial + (block - 1) * m() * n_ + begin, rows * n_);
   }
-  kernels.gemm_block(c + begin, n_, nullptr, 0, 0, nullptr, n_, rows, n_, 0, 1.0f, 1.0f, &epilogue,
-                     nullptr);
+  const float* no_terms = partial;
+  kernels.gemm_block(c + begin, n_, no_terms, 0, 0, no_terms, n_, rows, n_, 0, 1.0f, 1.0f,
+                     &epilogue, nullptr);
 }
 
 }  // namespace lamina::ops

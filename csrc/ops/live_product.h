@@ -20,10 +20,11 @@ struct LiveMap {
   int64_t floats() const;
   int64_t tiles() const;  // of the scan
   void scan(const Kernels& kernels, float* map, const float* x, int64_t tile) const;
+  void add_up(float* map) const;  // after the scan
 };
 
 // C = activation(X B + bias) or, if trans, C = X^T B; B and C have n columns. In the order of a
-// caller's steps: scan, check, run, finish.
+// caller's steps: scan, add_up, check, run, finish.
 class LiveProduct {
  public:
   // along_k: tiles are blocks of K, each summed on its own. For workers that go on to change B, a
@@ -34,8 +35,9 @@ class LiveProduct {
   const LiveMap& map() const { return map_; }
   // Is a scan worth its cost, if there are zeros?
   bool may_pay() const;
-  // Is C so small that its sums by blocks cost less than B moved from cache to cache?
-  bool along_k_pays() const;
+  // How many workers may share K out, so that the sums of its blocks cost less than B moved from
+  // cache to cache: one a block, where C is small. 0: none.
+  int along_k_workers() const;
   int64_t partial_floats() const;  // of run; grows with the rows
 
   // Marks the rows of B that are not finite; along_k no tiles, run does it.
@@ -55,7 +57,7 @@ class LiveProduct {
   int64_t m() const { return trans_ ? map_.cols : map_.rows; }
   int64_t k() const { return trans_ ? map_.rows : map_.cols; }
   GemmBlocks blocks() const { return {k()}; }
-  bool leaves_out(const float* map) const;  // enough terms, by what the scan counted
+  bool leaves_out(const float* map) const;  // enough terms, by what the scan found
   Pieces checks() const;
   void check_words(const Kernels& kernels, float* map, const float* b, int64_t begin,
                    int64_t end) const;

@@ -10,6 +10,9 @@
 
 namespace lamina::ops {
 
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline int64_t round_up(int64_t n, int64_t unit) { return ceil_div(n, unit) * unit; }
+
 struct Pieces {
   int64_t total, size;
 

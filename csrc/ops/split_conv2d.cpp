@@ -16,9 +16,6 @@ constexpr int64_t kSplitColumns = 64, kSplitBlocks = 8;
 // Filters of one tile of the sum of the pieces: as many as a block has rows.
 constexpr int64_t kReduceRows = 16;
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t round_up(int64_t n, int64_t unit) { return ceil_div(n, unit) * unit; }
-
 }  // namespace
 
 SplitProduct SplitPass::product() const {
@@ -68,18 +65,13 @@ bool SplitConv2d::pays(int64_t columns, int64_t channels) const {
   const int64_t taps = conv.w.kernel_h * conv.w.kernel_w;
   const int64_t strides = conv.w.stride_h * conv.w.stride_w;
   const int64_t least = taps < 4 * strides ? 128 : mode.parts == 3 ? 64 : 32;
-  return taps >= strides && columns >= least && 4 * channels >= 3 * round_up(channels, kUnitTerms);
+  return taps >= strides && columns >= least && channels > 0 &&
+         4 * channels >= 3 * round_up(channels, kUnitTerms);
 }
 
 Columns SplitConv2d::columns(int64_t images) const {
   const Window2d& w = conv.w;
-  return {nullptr,
-          images,
-          w.channels,
-          {-w.pad_top, w.stride_h, w.dilation_h, w.kernel_h, w.height},
-          {-w.pad_left, w.stride_w, w.dilation_w, w.kernel_w, w.width},
-          w.out_height,
-          w.out_width};
+  return {nullptr, images, w.channels, rows_of(w), columns_of(w), w.out_height, w.out_width};
 }
 
 SplitPass SplitConv2d::forward(int64_t images) const {

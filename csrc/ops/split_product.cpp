@@ -20,9 +20,6 @@ constexpr int64_t kLeastWork = 1 << 22;  // multiply-adds: some dozen microsecon
 // What one tile of splitting takes of B: five microseconds for three parts, eight if transposed.
 constexpr int64_t kSplitColumns = 64, kSplitTerms = 256;
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t round_up(int64_t n, int64_t unit) { return ceil_div(n, unit) * unit; }
-
 constexpr int64_t kSquare = kUnitSide * kUnitSide;
 
 // The rows of a matrix op(A), multiplied with the matrix op(B).

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "kernels/kernels.h"
+
 namespace lamina::ops {
 
 // Tap t of output o reads input base + o * stride + t * dilation, which counts only within
@@ -20,6 +22,13 @@ struct TapAxis {
     return i >= 0 && i < inputs;
   }
 };
+
+inline TapAxis rows_of(const Window2d& w) {
+  return {-w.pad_top, w.stride_h, w.dilation_h, w.kernel_h, w.height};
+}
+inline TapAxis columns_of(const Window2d& w) {
+  return {-w.pad_left, w.stride_w, w.dilation_w, w.kernel_w, w.width};
+}
 
 // The outputs first, first + 1 ... (count of them) see exactly the taps tap, tap + 1 ... (taps).
 struct Segment {

@@ -151,6 +151,7 @@ def test_any_number_of_threads(count, threads):
     x = sparse_rows(256, 700, 0.2)
     assert_same_training(x, 64, 64, optimizer="adam")
     assert_same_training(x[:150], 64, 40, optimizer="adam")  # the last batch is short
+    assert_same_training(x[:131], 64, 64, optimizer="adam")  # and of 3 rows
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float16, np.float64, bool])
@@ -174,3 +175,43 @@ def test_training_multiplies_by_a_weight_that_is_not_finite(row, count, threads)
     kernel[row, 5] = np.inf
     model.set_weights([kernel, bias])
     assert np.isnan(model.train_on_batch(x, y))
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        lambda: la.layers.Rescaling(1 / 255),
+        lambda: la.layers.Dropout(0.5),
+        lambda: la.layers.Reshape((2, 300)),
+    ],
+    ids=["rescaling", "dropout", "sequences"],
+)
+def test_columns_after_another_layer(keep, threads):
+    threads(2)
+    x = rng.integers(0, 256, (96, 600)) * (rng.random((96, 600)) < 0.2)
+    y = np.zeros((96, 2), np.float32)
+    results = []
+    for before in ([], [all_terms()]):
+        la.utils.set_random_seed(2)
+        layers = [keep(), *before, la.layers.Dense(36), la.layers.Flatten(), la.layers.Dense(2)]
+        model = la.Sequential([la.Input((600,)), *layers])
+        model.compile("sgd", "mse")
+        model.fit(x.astype(np.uint8), y, batch_size=32, epochs=1, shuffle=False, verbose=0)
+        results.append([*model.get_weights(), model.predict(x, verbose=0)])
+    for lean, full in zip(*results, strict=True):
+        assert_bits(lean, full)
+
+
+def test_a_frozen_first_layer(threads):
+    threads(2)
+    x, y = sparse_rows(64, 600, 0.2), np.ones((64, 2), np.float32)
+    results = []
+    for before in ([], [all_terms()]):
+        la.utils.set_random_seed(2)
+        model = la.Sequential([la.Input((600,)), *before, la.layers.Dense(40), la.layers.Dense(2)])
+        model.layers[-2].trainable = False
+        model.compile("sgd", "mse")
+        model.fit(x, y, batch_size=32, epochs=2, shuffle=False, verbose=0)
+        results.append(model.get_weights())
+    for lean, full in zip(*results, strict=True):
+        assert_bits(lean, full)

@@ -102,6 +102,19 @@ def test_error_bound(level):
             assert_close(got, want[name], atol=atol, scale=size[name], what=f"{name} {case}")
 
 
+def test_no_terms_give_the_bias(level):
+    """Of no channels, and for the input of no filters; as in float32."""
+    bias = np.arange(64, dtype=np.float32)
+    y = np.full((1, 5, 5, 64), np.nan, np.float32)
+    x, kernel = np.zeros((1, 5, 5, 0), np.float32), np.zeros((3, 3, 0, 64), np.float32)
+    kernels.conv2d_forward(x, kernel, bias, padding="same", out=y)
+    assert_bits(y, np.broadcast_to(bias, y.shape))
+    dx = np.full((1, 5, 5, 64), np.nan, np.float32)
+    dy, kernel = np.zeros((1, 5, 5, 0), np.float32), np.zeros((3, 3, 64, 0), np.float32)
+    kernels.conv2d_backward_input(dy, kernel, dx.shape, padding="same", out=dx)
+    assert_bits(dx, np.zeros_like(dx))
+
+
 def columns_of(x, window, dilation):
     """(pixels, taps, channels) of a convolution with stride 1 and padding "same"."""
     (n, height, width, _), (kh, kw) = x.shape, window

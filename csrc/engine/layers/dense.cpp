@@ -1,7 +1,7 @@
 // Dense: y = activation(x W + b) along the last axis; W is (inputs, units).
 #include "engine/layers/layers.h"
 #include "engine/layers/live_dense.h"
-#include "engine/split_steps.h"
+#include "engine/product_steps.h"
 #include "ops/gemm.h"
 #include "ops/long_product.h"
 
@@ -41,27 +41,20 @@ class Dense final : public Layer {
     const Activation function = fused ? activation_.function : Activation::linear;
     const float alpha = activation_.alpha;
     if (!live_dense(place).add_forward(program, place, name(), z, function, alpha)) {
-      const auto product = [=](const Run& run) {
-        return ops::Gemm{.m = run.rows * per_row, .n = units, .k = inputs};
-      };
-      const auto operands = [=](const Run& run) -> ProductOperands {
-        return {run.buffer(z),
-                run.buffer(x),
-                run.parameters + kernel,
-                {bias < 0 ? nullptr : run.parameters + bias, function, alpha}};
-      };
-      program.add(
-          {.what = name() + " forward",
-           .uses = {x, z},
-           .tiles = [=](const Run& run) { return product(run).tiles(); },
-           .body =
-               [=](const Run& run, int64_t tile, float* scratch) {
-                 const ProductOperands o = operands(run);
-                 product(run).run(*run.kernels, o.c, o.a, o.b, &o.epilogue, tile, scratch);
-               },
-           .scratch =
-               ops::Gemm{.m = program.capacity() * per_row, .n = units, .k = inputs}.scratch()});
-      multiply_last_in_parts(program, true, product, operands);
+      add_product(program,
+                  {.what = name() + " forward",
+                   .uses = {x, z},
+                   .b_is_weights = true,
+                   .shape =
+                       [=](const Run& run) {
+                         return ops::Gemm{.m = run.rows * per_row, .n = units, .k = inputs};
+                       },
+                   .operands = [=](const Run& run) -> ProductOperands {
+                     return {run.buffer(z),
+                             run.buffer(x),
+                             run.parameters + kernel,
+                             {bias < 0 ? nullptr : run.parameters + bias, function, alpha}};
+                   }});
     }
     place.y = z;
     if (fused) {
@@ -77,7 +70,6 @@ class Dense final : public Layer {
     const int64_t per_row = rows_per_row(place);
     const int dz = place.dy;
     const int64_t kernel = place.params[0];
-    const int64_t capacity = program.capacity() * per_row;
     if (!place.frozen) {
       if (!live_dense(place).add_kernel_gradient(program, place, name())) {
         add_kernel_gradient(program, place);
@@ -88,22 +80,18 @@ class Dense final : public Layer {
     }
     if (!place.needs_dx) return;
     const int dx = place.dx = program.buffer(place.input_size());
-    const auto product = [=](const Run& run) {
-      return ops::Gemm{.m = run.rows * per_row, .n = inputs, .k = units, .trans_b = true};
-    };
-    program.add(
-        {.what = name() + " input gradient",
-         .uses = {dz, dx},
-         .tiles = [=](const Run& run) { return product(run).tiles(); },
-         .body =
-             [=](const Run& run, int64_t tile, float* scratch) {
-               product(run).run(*run.kernels, run.buffer(dx), run.buffer(dz),
-                                run.parameters + kernel, nullptr, tile, scratch);
-             },
-         .scratch = ops::Gemm{.m = capacity, .n = inputs, .k = units, .trans_b = true}.scratch()});
-    multiply_last_in_parts(program, true, product, [=](const Run& run) -> ProductOperands {
-      return {run.buffer(dx), run.buffer(dz), run.parameters + kernel};
-    });
+    add_product(program,
+                {.what = name() + " input gradient",
+                 .uses = {dz, dx},
+                 .b_is_weights = true,
+                 .shape =
+                     [=](const Run& run) {
+                       return ops::Gemm{
+                           .m = run.rows * per_row, .n = inputs, .k = units, .trans_b = true};
+                     },
+                 .operands = [=](const Run& run) -> ProductOperands {
+                   return {run.buffer(dx), run.buffer(dz), run.parameters + kernel};
+                 }});
   }
 
  private:
@@ -126,27 +114,17 @@ class Dense final : public Layer {
       g.k = run.rows * per_row;
       return g;
     };
-    const auto operands = [=](const Run& run) -> ProductOperands {
-      return {run.gradients + kernel, run.buffer(x), run.buffer(dz)};
-    };
-    // Workers share out a long K, unless the product is made of bf16 parts.
-    const bool in_parts = multiplies_in_parts(program, most);
-    program.add({.what = name() + " kernel gradient",
+    add_product(program,
+                {.what = name() + " kernel gradient",
                  .uses = {x, dz},
-                 .tiles =
-                     [=](const Run& run) {
-                       const bool along_k =
-                           !in_parts && ops::LongProduct{product(run)}.rounds() > 0;
-                       return along_k ? 0 : product(run).tiles();
-                     },
-                 .body =
-                     [=](const Run& run, int64_t tile, float* scratch) {
-                       const ProductOperands o = operands(run);
-                       product(run).run(*run.kernels, o.c, o.a, o.b, nullptr, tile, scratch);
-                     },
-                 .scratch = most.scratch()});
-    multiply_last_in_parts(program, false, product, operands);
-    if (in_parts) return;
+                 .b_is_weights = false,
+                 .shape = product,
+                 .operands = [=](const Run& run) -> ProductOperands {
+                   return {run.gradients + kernel, run.buffer(x), run.buffer(dz)};
+                 }},
+                [=](const Run& run) { return ops::LongProduct{product(run)}.rounds() > 0; });
+    // Workers share out a long K, unless the product is made of bf16 parts.
+    if (multiplies_in_parts(program, most)) return;
     add_long_product(program, name() + " kernel gradient", x, dz, kernel, most, product);
   }
 

@@ -1,6 +1,6 @@
 #include "engine/layers/live_dense.h"
 
-#include "engine/split_steps.h"
+#include "engine/product_steps.h"
 #include "ops/long_product.h"
 
 namespace lamina::engine {
@@ -16,17 +16,17 @@ bool LiveDense::add_forward(Program& program, Place& place, const std::string& n
       multiplies_in_parts(program, {.m = inputs, .n = units, .k = rows})) {
     return false;
   }
-  // An update is about to change the kernel, a piece of its rows each worker.
-  const bool along_k = training && most.along_k_pays();
+  // Few workers are about to update the kernel, a piece of its rows each.
+  const int along_k = training && !place.frozen ? most.along_k_workers() : 0;
   const auto forward = [=](const Run& run) {
-    return self.product(run.rows, training, false, along_k && run.workers > 1);
+    return self.product(run.rows, training, false, run.has_few_workers(along_k));
   };
   const auto epilogue = [=](const Run& run) -> GemmEpilogue {
     return {self.bias < 0 ? nullptr : run.parameters + self.bias, activation, alpha};
   };
-  place.x_by_columns = along_k;
+  place.column_workers = along_k;
   const int x = place.x, live = place.live = program.buffer(0, most.map().floats());
-  const int partial = program.buffer(0, along_k ? most.partial_floats() : 0);
+  const int partial = program.buffer(0, along_k > 1 ? most.partial_floats() : 0);
   program.add({.what = name + " zeros of the input",
                .uses = {x, live},
                .tiles = [=](const Run& run) { return forward(run).map().tiles(); },
@@ -34,6 +34,11 @@ bool LiveDense::add_forward(Program& program, Place& place, const std::string& n
                    [=](const Run& run, int64_t tile, float*) {
                      forward(run).map().scan(*run.kernels, run.buffer(live), run.buffer(x), tile);
                    }});
+  program.add({.what = name + " zeros of the input, total",
+               .uses = {live},
+               .tiles = [](const Run&) -> int64_t { return 1; },
+               .body = [=](const Run& run, int64_t,
+                           float*) { forward(run).map().add_up(run.buffer(live)); }});
   program.add({.what = name + " check of the kernel",
                .uses = {live},
                .tiles = [=](const Run& run) { return forward(run).check_tiles(); },
