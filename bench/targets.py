@@ -54,7 +54,7 @@ class Target:
 
 
 UPDATE = "products; Adam on 1.6 MB, beyond a second-level cache of 1 MB"
-SHARED = "steps of tens of µs; weights that the other core wrote"
+SHARED = "steps of tens of µs: some on one thread, and handing out the others"
 PEAK = "the FMA peak, near which most of the work is done already"
 NEAR = "the FMA peak, near which both are"
 WEIGHTS = "0.4 MB of weights, read from the second-level cache"

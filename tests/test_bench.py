@@ -329,7 +329,7 @@ def test_a_target_is_met_or_missed_for_a_reason():
     assert rows["MNIST batch 32", "Keras model.fit"] == ["12", "13", "–", ""]
     wanted, one, two, why = rows["MNIST batch 32", "best peer"]
     assert (wanted, one, two) == ("2.5", "missed: 2", "missed: 2")
-    assert re.fullmatch("1 thread: .*Adam.*; 2 threads: .*other core wrote", why)
+    assert re.fullmatch("1 thread: .*Adam.*; 2 threads: steps of tens of µs.*", why)
     assert rows["MNIST batch 32", "fewest threads"] == ["1.6", "–", "2", ""]
     assert rows["MNIST batch 32", "a later epoch"] == [
         "at most 1.1",

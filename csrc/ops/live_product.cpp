@@ -15,9 +15,9 @@ constexpr int64_t kFinishedFloats = 1 << 12;  // a tile
 
 int64_t words(int64_t n) { return (n + kLiveBits - 1) / kLiveBits; }
 
-// What a map holds: the two counts of the whole and of every tile of the scan, the words of
-// LiveTerms::always, the bits by rows, a block of columns after the other so that workers share few
-// cache lines, and the bits by columns.
+// What a map holds: the two counts of the whole and of 32 rows of each block of columns, the words
+// of LiveTerms::always, the bits by rows, a block of columns after the other so that workers share
+// few cache lines, and the bits by columns.
 constexpr int64_t kTotalFloats = 4;
 struct Parts {
   int64_t* totals;
@@ -27,7 +27,7 @@ struct Parts {
   Parts(const LiveMap& map, const float* memory) {
     totals = reinterpret_cast<int64_t*>(const_cast<float*>(memory));
     terms = reinterpret_cast<int32_t*>(const_cast<float*>(memory)) + kTotalFloats;
-    always = reinterpret_cast<uint32_t*>(terms + 2 * map.tiles());
+    always = reinterpret_cast<uint32_t*>(terms + 2 * map.counts());
     by_row = always + words(std::max(map.rows, map.cols));
     by_column = map.transposed ? by_row + map.rows * words(map.cols) : nullptr;
   }
@@ -41,30 +41,36 @@ struct Parts {
 
 }  // namespace
 
+int64_t LiveMap::counts() const { return words(rows) * GemmBlocks{cols}.count(); }
+
 int64_t LiveMap::floats() const {
-  return kTotalFloats + 2 * tiles() + words(std::max(rows, cols)) + rows * words(cols) +
+  return kTotalFloats + 2 * counts() + words(std::max(rows, cols)) + rows * words(cols) +
          (transposed ? words(rows) * cols : 0);
 }
 
-// A tile is up to 32 rows of a block of columns; those of a block follow each other, so that a
-// worker scans what it will multiply.
-int64_t LiveMap::tiles() const { return GemmBlocks{cols}.count() * words(rows); }
+// A tile is up to 32 rows, by_columns of one block of columns: what its worker will multiply.
+// (10,000 predictions on two threads: 13 ms, by columns 21.)
+int64_t LiveMap::tiles() const { return by_columns ? counts() : words(rows); }
 
 void LiveMap::scan(const Kernels& kernels, float* map, const float* x, int64_t tile) const {
   const Parts parts(*this, map);
   const GemmBlocks blocks{cols};
   const int64_t word = tile % words(rows), row = word * kLiveBits;
-  const int64_t block = tile / words(rows), column = blocks.begin(block);
-  kernels.nonzero_bits(parts.rows_of(*this, block, row), words(blocks.length(block)),
-                       transposed ? parts.by_column + word * cols + column : nullptr,
-                       parts.terms + 2 * tile, x + row * cols + column, cols,
-                       std::min(kLiveBits, rows - row), blocks.length(block));
+  const int64_t begin = by_columns ? tile / words(rows) : 0;
+  const int64_t end = by_columns ? begin + 1 : blocks.count();
+  for (int64_t block = begin; block < end; ++block) {
+    const int64_t column = blocks.begin(block);
+    kernels.nonzero_bits(parts.rows_of(*this, block, row), words(blocks.length(block)),
+                         transposed ? parts.by_column + word * cols + column : nullptr,
+                         parts.terms + 2 * (block * words(rows) + word), x + row * cols + column,
+                         cols, std::min(kLiveBits, rows - row), blocks.length(block));
+  }
 }
 
 void LiveMap::add_up(float* map) const {
   const Parts parts(*this, map);
   parts.totals[0] = parts.totals[1] = 0;
-  for (int64_t i = 0; i < 2 * tiles(); ++i) parts.totals[i % 2] += parts.terms[i];
+  for (int64_t i = 0; i < 2 * counts(); ++i) parts.totals[i % 2] += parts.terms[i];
 }
 
 bool LiveProduct::may_pay() const {

@@ -15,9 +15,11 @@ namespace lamina::ops {
 // The map of X (rows x cols), in memory of floats().
 struct LiveMap {
   int64_t rows, cols;
-  bool transposed;  // is X^T B wanted too?
+  bool transposed;          // is X^T B wanted too?
+  bool by_columns = false;  // workers share out the columns of X, not its rows
 
   int64_t floats() const;
+  int64_t counts() const;
   int64_t tiles() const;  // of the scan
   void scan(const Kernels& kernels, float* map, const float* x, int64_t tile) const;
   void add_up(float* map) const;  // after the scan

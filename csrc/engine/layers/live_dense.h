@@ -21,7 +21,7 @@ struct LiveDense {
 
  private:
   ops::LiveProduct product(int64_t rows, bool training, bool gradient, bool along_k = false) const {
-    return {{rows * rows_per_row, inputs, training}, units, gradient, along_k};
+    return {{rows * rows_per_row, inputs, training, along_k}, units, gradient, along_k};
   }
 };
 
