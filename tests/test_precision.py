@@ -247,13 +247,15 @@ def test_a_pass_keeps_the_level_that_it_began_with():
         assert a.tobytes() == b.tobytes()
 
 
-def test_weights_that_change_are_split_again():
+@pytest.mark.parametrize("images", [False, True])
+def test_weights_that_change_are_split_again(images):
     la.set_float32_matmul_precision("high")
-    model, (x, y) = make(), data()
+    made, drawn = (make_images, image_data) if images else (make, data)
+    model, (x, y) = made(), drawn()
     model.predict(x, verbose=0)
     model.evaluate(x, y, verbose=0)
     model.set_weights([2 * w for w in model.get_weights()])
-    other = make(2)
+    other = made(2)
     other.set_weights(model.get_weights())
     assert model.predict(x, verbose=0).tobytes() == other.predict(x, verbose=0).tobytes()
     assert model.evaluate(x, y, verbose=0) == other.evaluate(x, y, verbose=0)
@@ -273,17 +275,6 @@ def test_a_few_rows_at_the_end_stay_in_float32():
     parts.train_on_batch(x[64:], y[64:])
     for a, b in zip(whole.get_weights(), parts.get_weights(), strict=True):
         assert a.tobytes() == b.tobytes()
-
-
-def test_a_convolution_splits_weights_that_change_again():
-    la.set_float32_matmul_precision("high")
-    model, (x, y) = make_images(), image_data()
-    model.predict(x, verbose=0)
-    model.set_weights([2 * w for w in model.get_weights()])
-    other = make_images(2)
-    other.set_weights(model.get_weights())
-    assert model.predict(x, verbose=0).tobytes() == other.predict(x, verbose=0).tobytes()
-    assert model.evaluate(x, y, verbose=0) == other.evaluate(x, y, verbose=0)
 
 
 def test_a_frozen_convolution_passes_its_gradient_on():

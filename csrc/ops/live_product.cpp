@@ -116,7 +116,7 @@ Pieces LiveProduct::row_pieces() const {
 void LiveProduct::run(const Kernels& kernels, float* c, float* partial, const float* x,
                       const float* b, float* map, const GemmEpilogue& epilogue,
                       int64_t tile) const {
-  if (along_k_) {
+  if (along_k()) {
     if (leaves_out(map)) {
       check_words(kernels, map, b, blocks().begin(tile) / kLiveBits, words(blocks().end(tile)));
     }

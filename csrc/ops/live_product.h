@@ -29,10 +29,10 @@ struct LiveMap {
 // caller's steps: scan, add_up, check, run, finish.
 class LiveProduct {
  public:
-  // along_k: tiles are blocks of K, each summed on its own. For workers that go on to change B, a
-  // piece of its rows each: the rows stay in the cache of whoever changed them.
-  LiveProduct(LiveMap map, int64_t n, bool trans, bool along_k = false)
-      : map_(map), n_(n), trans_(trans), along_k_(along_k) {}
+  // X B of a map by columns is taken along K: tiles are blocks of K, each summed on its own. For
+  // workers that go on to change B, a piece of its rows each: the rows stay in the cache of whoever
+  // changed them.
+  LiveProduct(LiveMap map, int64_t n, bool trans) : map_(map), n_(n), trans_(trans) {}
 
   const LiveMap& map() const { return map_; }
   // Is a scan worth its cost, if there are zeros?
@@ -43,21 +43,22 @@ class LiveProduct {
   int64_t partial_floats() const;  // of run; grows with the rows
 
   // Marks the rows of B that are not finite; along_k no tiles, run does it.
-  int64_t check_tiles() const { return along_k_ ? 0 : checks().count(); }
+  int64_t check_tiles() const { return along_k() ? 0 : checks().count(); }
   void check(const Kernels& kernels, float* map, const float* b, int64_t tile) const;
 
-  int64_t tiles() const { return along_k_ ? blocks().count() : row_pieces().count(); }
+  int64_t tiles() const { return along_k() ? blocks().count() : row_pieces().count(); }
   void run(const Kernels& kernels, float* c, float* partial, const float* x, const float* b,
            float* map, const GemmEpilogue& epilogue, int64_t tile) const;
 
   // Adds the blocks up in order, along_k; nothing otherwise.
-  int64_t finish_tiles() const { return along_k_ ? finished_rows().count() : 0; }
+  int64_t finish_tiles() const { return along_k() ? finished_rows().count() : 0; }
   void finish(const Kernels& kernels, float* c, const float* partial, const GemmEpilogue& epilogue,
               int64_t tile) const;
 
  private:
   int64_t m() const { return trans_ ? map_.cols : map_.rows; }
   int64_t k() const { return trans_ ? map_.rows : map_.cols; }
+  bool along_k() const { return map_.by_columns && !trans_; }
   GemmBlocks blocks() const { return {k()}; }
   bool leaves_out(const float* map) const;  // enough terms, by what the scan found
   Pieces checks() const;
@@ -71,7 +72,7 @@ class LiveProduct {
 
   LiveMap map_;
   int64_t n_;
-  bool trans_, along_k_;
+  bool trans_;
 };
 
 }  // namespace lamina::ops
