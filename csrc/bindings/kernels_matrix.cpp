@@ -1,5 +1,6 @@
 // Matrix product, bias, and reductions along one axis of a matrix.
 #include <array>
+#include <limits>
 
 #include "bindings/arrays.h"
 #include "bindings/kernels.h"
@@ -60,7 +61,9 @@ py::array gemm(py::handle a_in, py::handle b_in, bool trans_a, bool trans_b, py:
                     .trans_a = trans_a,
                     .trans_b = trans_b,
                     .alpha = call.number("alpha", alpha),
-                    .beta = call.number("beta", beta)};
+                    .beta = call.number("beta", beta),
+                    .workers = num_threads(),
+                    .most_work = std::numeric_limits<int64_t>::max()};
   if (b.shape[trans_b ? 1 : 0] != product.k) {
     throw call.value_error("a and b must agree in K: op(a) is " +
                            to_string({product.m, product.k}) + ", op(b) is " +

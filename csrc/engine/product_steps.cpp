@@ -10,15 +10,21 @@ namespace {
 
 bool pays(const ops::Gemm& g) { return ops::SplitProduct::pays(g.n, g.k); }
 
+ops::Gemm shape_of(const Product& product, const Run& run) {
+  ops::Gemm shape = product.shape(run);
+  shape.workers = run.workers;
+  return shape;
+}
+
 void multiply(const Product& product, const Run& run, int64_t tile, float* scratch) {
   const ProductOperands o = product.operands(run);
-  product.shape(run).run(*run.kernels, o.c, o.a, o.b, o.epilogue_or_null(), tile, scratch);
+  shape_of(product, run).run(*run.kernels, o.c, o.a, o.b, o.epilogue_or_null(), tile, scratch);
 }
 
 void add_in_parts(Program& program, const Product& product, const ops::SplitProduct& largest) {
   const int parts = program.buffer(0, largest.split_floats());
   const auto in_parts = [product, mode = largest.mode](const Run& run) {
-    return ops::SplitProduct{product.shape(run), mode};
+    return ops::SplitProduct{shape_of(product, run), mode};
   };
   Step split{.what = product.what + ", parts",
              .uses = {parts},
@@ -77,7 +83,7 @@ void add_product(Program& program, const Product& product,
                .uses = product.uses,
                .tiles =
                    [=](const Run& run) {
-                     return elsewhere && elsewhere(run) ? 0 : product.shape(run).tiles();
+                     return elsewhere && elsewhere(run) ? 0 : shape_of(product, run).tiles();
                    },
                .body = [=](const Run& run, int64_t tile,
                            float* scratch) { multiply(product, run, tile, scratch); },

@@ -20,6 +20,11 @@ namespace lamina::LAMINA_ISA {
 void gemm_block(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t a_col,
                 const float* b, int64_t b_row, int64_t m, int64_t n, int64_t k, float alpha,
                 float beta, const GemmEpilogue* epilogue, const LiveTerms* live);
+void gemm_strips(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t a_col,
+                 const float* strips, int64_t m, int64_t n, int64_t k, float alpha, float beta,
+                 const GemmEpilogue* epilogue);
+void gemm_copy_strips(float* strips, const float* b, int64_t b_row, int64_t b_col, int64_t k,
+                      int64_t n);
 void gemm_pack(float* packed, int64_t width, const float* b, int64_t b_row, int64_t b_col,
                int64_t k, int64_t n);
 

@@ -21,6 +21,7 @@ struct Block {
   float alpha, beta;
   const GemmEpilogue* epilogue;  // null, linear without bias, or bias with linear or relu
   const LiveTerms* live;         // null: all terms
+  bool fetches_c = false;        // which is then in no near cache
 };
 
 // Calls body(p) for the terms that any of the rows i0 .. i0 + rows takes.
@@ -40,6 +41,13 @@ LAMINA_INLINE void for_live_terms(const LiveTerms& live, int64_t i0, int64_t k, 
 template <int rows, int vectors, bool masked, bool live>
 LAMINA_INLINE void tile(const Block& t, int64_t i0, int64_t j0, int64_t partial) {
   f32x16 acc[rows][vectors];
+  if (t.fetches_c && t.beta != 0.0f) {
+    LAMINA_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      LAMINA_UNROLL
+      for (int j = 0; j < vectors; ++j) prefetch(t.c + (i0 + i) * t.c_row + j0 + kLanes * j);
+    }
+  }
   LAMINA_UNROLL
   for (int i = 0; i < rows; ++i) {
     LAMINA_UNROLL
@@ -153,11 +161,11 @@ void all_tiles(const Block& t, int64_t m, int64_t n) {
   }
 }
 
-// Any other activation reads the finished block once more, while it is in the cache.
-void activate_block(const Block& t, const GemmEpilogue& e, int64_t m, int64_t n) {
+// Any other activation reads finished rows once more, while they are in a cache.
+void activate_rows(const Block& t, const GemmEpilogue& e, int64_t begin, int64_t end, int64_t n) {
   with_activation(e.activation, [&](auto function) {
     const f32x16 alpha = splat(e.alpha);
-    for (int64_t i = 0; i < m; ++i) {
+    for (int64_t i = begin; i < end; ++i) {
       for_each_vector(n, [&](int64_t j, int64_t lanes) {
         float* c = t.c + i * t.c_row + j;
         const f32x16 bias = e.bias != nullptr ? load_upto(e.bias + j, lanes) : zero();
@@ -167,13 +175,16 @@ void activate_block(const Block& t, const GemmEpilogue& e, int64_t m, int64_t n)
   });
 }
 
+bool is_done_in_tile(const GemmEpilogue* e) {
+  return e == nullptr || e->activation == Activation::linear || e->activation == Activation::relu;
+}
+
 }  // namespace
 
 void gemm_block(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t a_col,
                 const float* b, int64_t b_row, int64_t m, int64_t n, int64_t k, float alpha,
                 float beta, const GemmEpilogue* epilogue, const LiveTerms* live) {
-  const bool in_tile = epilogue == nullptr || epilogue->activation == Activation::linear ||
-                       epilogue->activation == Activation::relu;
+  const bool in_tile = is_done_in_tile(epilogue);
   const Block t{c,   c_row, a, a_row, a_col, b, b_row, k, alpha, beta, in_tile ? epilogue : nullptr,
                 live};
   if (live == nullptr) {
@@ -181,19 +192,81 @@ void gemm_block(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t 
   } else {
     all_tiles<kLiveRows, live_vectors, true>(t, m, n);
   }
-  if (!in_tile) activate_block(t, *epilogue, m, n);
+  if (!in_tile) activate_rows(t, *epilogue, 0, m, n);
+}
+
+// A band of rows meets all strips before the next band does: A and C come from far away once, and
+// B, which all bands share, from a cache in the order that the hardware foresees. The rows of A are
+// too short for that, so those of the next band are fetched meanwhile. (4096 x 4096 x 4096 on one
+// core of Zen 4: all bands for each strip 0.89 of oneDNN's speed; so 0.96; with A and C fetched
+// 0.98.)
+void gemm_strips(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t a_col,
+                 const float* strips, int64_t m, int64_t n, int64_t k, float alpha, float beta,
+                 const GemmEpilogue* epilogue) {
+  static_assert(kStripColumns % (kLanes * tile_vectors) == 0);
+  const bool in_tile = is_done_in_tile(epilogue);
+  Block t{c,
+          c_row,
+          a,
+          a_row,
+          a_col,
+          nullptr,
+          kStripColumns,
+          k,
+          alpha,
+          beta,
+          in_tile ? epilogue : nullptr,
+          nullptr,
+          true};
+  const int64_t bands = (m + tile_rows - 1) / tile_rows;
+  const int64_t count = (n + kStripColumns - 1) / kStripColumns;
+  const int64_t lines = a_col == 1 ? (k + kLanes - 1) / kLanes : 0;
+  for (int64_t band = 0, i = 0, next; band < bands; ++band, i = next) {
+    const int64_t height = (m - i + bands - band - 1) / (bands - band);
+    next = i + height;
+    const int64_t after = next + height < m ? next + height : m;
+    for (int64_t strip = 0; strip < count; ++strip) {
+      for (int64_t line = lines * strip / count; line < lines * (strip + 1) / count; ++line) {
+        for (int64_t r = next; r < after; ++r) prefetch_second(a + r * a_row + line * kLanes);
+      }
+      const int64_t begin = strip * kStripColumns;
+      const int64_t end = begin + kStripColumns < n ? begin + kStripColumns : n;
+      t.b = strips + begin * k - begin;
+      for (int64_t j = begin; j < end; j += kLanes * tile_vectors) {
+        row_of_tiles<tile_rows, tile_vectors, false>(t, i, j, end - j, height);
+      }
+    }
+    if (!in_tile) activate_rows(t, *epilogue, i, next, n);
+  }
+}
+
+void gemm_copy_strips(float* strips, const float* b, int64_t b_row, int64_t b_col, int64_t k,
+                      int64_t n) {
+  // A few whole rows at a time, as memory has them; or the columns of a strip, if those are rows.
+  const int64_t rows = b_col == 1 ? 8 : k;
+  for (int64_t p = 0; p < k; p += rows) {
+    for (int64_t j = 0; j < n; j += kStripColumns) {
+      gemm_pack(strips + j * k + p * kStripColumns, kStripColumns, b + p * b_row + j * b_col, b_row,
+                b_col, k - p < rows ? k - p : rows, n - j < kStripColumns ? n - j : kStripColumns);
+    }
+  }
 }
 
 void gemm_pack(float* packed, int64_t width, const float* b, int64_t b_row, int64_t b_col,
                int64_t k, int64_t n) {
   if (b_col == 1) {
+    const int64_t whole = n / kLanes * kLanes;
     for (int64_t p = 0; p < k; ++p) {
-      float* row = packed + p * width;
-      for_each_vector(width, [&](int64_t j, int64_t lanes) {
-        __builtin_prefetch(b + (p + 4) * b_row + j);
-        const int64_t have = n - j < 0 ? 0 : n - j < lanes ? n - j : lanes;
-        store_upto(row + j, load_upto(b + p * b_row + j, have), lanes);
-      });
+      const float* from = b + p * b_row;
+      float* to = packed + p * width;
+      for (int64_t j = 0; j < whole; j += kLanes) {
+        prefetch(from + 4 * b_row + j);
+        store(to + j, load(from + j));
+      }
+      for (int64_t j = whole; j < width; j += kLanes) {
+        const f32x16 rest = j < n ? load(from + j, n - j) : zero();
+        store(to + j, rest, width - j < kLanes ? width - j : kLanes);
+      }
     }
     return;
   }

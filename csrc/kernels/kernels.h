@@ -76,6 +76,9 @@ struct RandomStream {
   uint32_t layer, step;
 };
 
+// Of B in a product, copied for the sake of the caches: strips of so many columns, each dense.
+constexpr int64_t kStripColumns = 64;
+
 // Applied to C after the last block of K: C = activation(C + bias), bias has one value a column.
 struct GemmEpilogue {
   const float* bias;  // optional
@@ -151,6 +154,13 @@ struct Kernels {
   void (*gemm_block)(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t a_col,
                      const float* b, int64_t b_row, int64_t m, int64_t n, int64_t k, float alpha,
                      float beta, const GemmEpilogue* epilogue, const LiveTerms* live);
+  // The same with B[p, j] = strips[j / w * k * w + p * w + j % w], w being kStripColumns.
+  void (*gemm_strips)(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t a_col,
+                      const float* strips, int64_t m, int64_t n, int64_t k, float alpha, float beta,
+                      const GemmEpilogue* epilogue);
+  // Copies B so; the last strip is filled up with zeros.
+  void (*gemm_copy_strips)(float* strips, const float* b, int64_t b_row, int64_t b_col, int64_t k,
+                           int64_t n);
   // packed[p * width + j] = b[p * b_row + j * b_col], zero for n <= j < width.
   void (*gemm_pack)(float* packed, int64_t width, const float* b, int64_t b_row, int64_t b_col,
                     int64_t k, int64_t n);

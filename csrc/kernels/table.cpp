@@ -11,6 +11,8 @@ constinit const Kernels kernels = {
     .isa = LAMINA_NAME(LAMINA_ISA),
 
     .gemm_block = gemm_block,
+    .gemm_strips = gemm_strips,
+    .gemm_copy_strips = gemm_copy_strips,
     .gemm_pack = gemm_pack,
 
     .nonzero_bits = nonzero_bits,

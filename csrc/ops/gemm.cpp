@@ -9,17 +9,19 @@ namespace {
 
 constexpr int64_t kSmallWork = 1 << 18;  // multiply-adds: a few microseconds on one core
 constexpr int64_t kCacheFloats = 1 << 18;
-constexpr int64_t kTilesForAll = 8;  // enough to share out
+constexpr int64_t kFewRows = 128;
 
-// A tile takes a strip of B, copied so that its rows lie close together: rows of B that lie a page
-// or a power of two apart share a few sets of the cache, and a transposed B has no rows to read.
-// Under few rows of C a strip is wide, because reading long rows of B from memory is then what the
-// product waits for; under many it is narrow, to leave more of the cache to A.
-constexpr int64_t kFewRows = 128, kWideStrip = 512, kNarrowStrip = 64;
-constexpr int64_t kTileRows = 384;  // these share one copy
-constexpr int64_t kPadding = 16;    // keeps the copy's rows out of each other's sets
+// A tile copies a block of B into strips: rows of B that lie a page or a power of two apart share a
+// few sets of the cache, and a transposed B has no rows to read. All rows of the tile share the
+// copy. Few rows do not pay for one that has to come back from the last cache, where workers get
+// in each other's way too.
+constexpr int64_t kNarrowTile = 512, kWideTile = 2048;  // columns
+constexpr int64_t kSharedColumns = 2 * kWideTile;       // of all workers' copies
+// Of a transposed A a tile copies as many rows: each line of A holds some of sixteen rows.
+constexpr int64_t kBand = 48;
 
-int64_t strip_row(int64_t columns) { return round_up(columns, 16) + kPadding; }
+constexpr int64_t kTilesPerWorker = 4;
+constexpr int64_t kLeastRows = 96;
 
 }  // namespace
 
@@ -28,26 +30,42 @@ bool Gemm::is_small() const { return m * n * k <= kSmallWork; }
 // A copy pays from a few rows on if B comes from memory, and from a few dozen if its rows are
 // merely long.
 bool Gemm::packs() const {
-  return trans_b || (n > kWideStrip && m >= (n * k > kCacheFloats ? 12 : 64));
+  if (trans_b || (m >= 256 && n > 256)) return true;
+  return n > kNarrowTile && m >= (n * k > kCacheFloats ? 12 : 64);
+}
+
+int64_t Gemm::most_columns() const {
+  if (is_small() || m < kFewRows) return kNarrowTile;
+  return std::clamp(kSharedColumns / workers, kNarrowTile, kWideTile);
 }
 
 Gemm::Grid Gemm::grid() const {
   if (m == 0 || n == 0) return {0, 0, 0, 0};
-  if (is_small()) {
-    const int64_t strip = packs() ? std::min(n, kWideStrip) : n;
-    return {m, strip, 1, ceil_div(n, strip)};
-  }
-  int64_t rows = 0, columns = 64;
+  int64_t rows = m, columns = n;
   if (packs()) {
-    rows = kTileRows;
-    columns = m < kFewRows ? kWideStrip : kNarrowStrip;
-    while (columns > 64 && ceil_div(m, rows) * ceil_div(n, columns) < kTilesForAll) columns /= 2;
-  } else {
+    columns = std::min(n, most_columns());
+    const int64_t wanted = workers == 1 || is_small() ? 1 : kTilesPerWorker * workers;
+    const auto half = [](int64_t size, int64_t unit) { return round_up(ceil_div(size, 2), unit); };
+    while (rows * columns * k > most_work || ceil_div(m, rows) * ceil_div(n, columns) < wanted) {
+      // Fewer rows copy more of B, fewer columns read A more often or copy more of it.
+      const bool is_wide = columns * (trans_a ? 1 : 2) > rows || rows <= kLeastRows;
+      if (columns > kStripColumns && is_wide) {
+        columns = half(columns, kStripColumns);
+      } else if (rows > kLeastRows) {
+        rows = half(rows, 1);
+      } else {
+        break;
+      }
+    }
+  } else if (!is_small()) {
     // Such tiles share nothing: about 2^18 multiply-adds each.
-    rows = std::max<int64_t>(24, kSmallWork / (64 * std::clamp<int64_t>(k, 1, kGemmBlockK)));
+    columns = std::min(n, kStripColumns);
+    rows = std::max<int64_t>(24,
+                             kSmallWork / (kStripColumns * std::clamp<int64_t>(k, 1, kGemmBlockK)));
   }
-  const int64_t down = ceil_div(m, rows);
-  return {ceil_div(m, down), std::min(columns, n), down, ceil_div(n, columns)};
+  const int64_t down = ceil_div(m, rows), across = ceil_div(n, columns);
+  const int64_t even = round_up(ceil_div(n, across), kStripColumns);
+  return {ceil_div(m, down), std::min(even, n), down, ceil_div(n, even)};
 }
 
 int64_t Gemm::tiles() const {
@@ -60,9 +78,10 @@ int64_t Gemm::least_tiles() const {
   return ceil_div(4 * kSmallWork, std::max<int64_t>(1, g.rows * g.columns * k));
 }
 
-// Enough for fewer rows too, which may take wider strips: a last batch is smaller.
 int64_t Gemm::scratch() const {
-  return packs() ? std::min(k, kGemmBlockK) * strip_row(std::min(n, kWideStrip)) : 0;
+  if (!packs()) return 0;
+  const int64_t columns = round_up(std::min(n, most_columns()), kStripColumns);
+  return std::min(k, kGemmBlockK) * (columns + (trans_a ? kBand : 0));
 }
 
 void Gemm::run(const Kernels& kernels, float* c, const float* a, const float* b,
@@ -82,20 +101,33 @@ void Gemm::run(const Kernels& kernels, float* c, const float* a, const float* b,
     shifted = *epilogue;
     if (shifted.bias != nullptr) shifted.bias += j0;
   }
+  c += i0 * n + j0;
   const GemmBlocks blocks{k};
   for (int64_t block = 0; block < blocks.count(); ++block) {
     const int64_t p = blocks.begin(block), depth = blocks.length(block);
+    const float* left = a + i0 * a_row + p * a_col;
+    const float* right = b + p * b_row + j0 * b_col;
+    const float old = block == 0 ? beta : 1.0f;
     const bool last = block + 1 == blocks.count();
-    const float* strip = b + p * b_row + j0 * b_col;
-    int64_t strip_stride = b_row;
-    if (packs()) {
-      strip_stride = strip_row(columns);
-      kernels.gemm_pack(scratch, strip_stride, strip, b_row, b_col, depth, columns);
-      strip = scratch;
+    const GemmEpilogue* after = last && epilogue != nullptr ? &shifted : nullptr;
+    if (!packs()) {
+      kernels.gemm_block(c, n, left, a_row, a_col, right, b_row, rows, columns, depth, alpha, old,
+                         after, nullptr);
+      continue;
     }
-    kernels.gemm_block(c + i0 * n + j0, n, a + i0 * a_row + p * a_col, a_row, a_col, strip,
-                       strip_stride, rows, columns, depth, alpha, block == 0 ? beta : 1.0f,
-                       last && epilogue != nullptr ? &shifted : nullptr, nullptr);
+    kernels.gemm_copy_strips(scratch, right, b_row, b_col, depth, columns);
+    if (!trans_a) {
+      kernels.gemm_strips(c, n, left, a_row, a_col, scratch, rows, columns, depth, alpha, old,
+                          after);
+      continue;
+    }
+    float* band = scratch + depth * round_up(columns, kStripColumns);
+    for (int64_t r = 0; r < rows; r += kBand) {
+      const int64_t height = std::min(kBand, rows - r);
+      kernels.gemm_pack(band, kBand, left + r * a_row, a_col, a_row, depth, height);
+      kernels.gemm_strips(c + r * n, n, band, 1, kBand, scratch, height, columns, depth, alpha, old,
+                          after);
+    }
   }
 }
 

@@ -34,6 +34,8 @@ struct Gemm {
   int64_t m, n, k;
   bool trans_a = false, trans_b = false;
   float alpha = 1.0f, beta = 0.0f;
+  int workers = 1;  // that will share the tiles: decides how large they are, and moves no bit
+  int64_t most_work = int64_t{1} << 31;  // multiply-adds of a tile: some tens of milliseconds
 
   int64_t tiles() const;
   int64_t least_tiles() const;  // that pay for waking a thread
@@ -49,6 +51,7 @@ struct Gemm {
   Grid grid() const;
   bool is_small() const;
   bool packs() const;
+  int64_t most_columns() const;
 };
 
 }  // namespace lamina::ops

@@ -8,13 +8,11 @@ namespace {
 constexpr int64_t kPartialFloats = int64_t{1} << 18;            // one round's
 constexpr int64_t kTilesForAll = 8;                             // enough to share out
 constexpr int64_t kMostFloats = kPartialFloats / kTilesForAll;  // of C
+constexpr int64_t kTileRows = 24;                               // of a tile of C
 constexpr int64_t kMostColumns = 512;               // of B, of which a worker has a block
 constexpr int64_t kTileWork = int64_t{1} << 18;     // multiply-adds: a few microseconds
 constexpr int64_t kCacheFloats = int64_t{1} << 22;  // of A and B together
 constexpr int64_t kReducedFloats = 256;             // of C, in a tile of the second phase
-
-// The copy of a block of B, where that is transposed.
-int64_t packed_row(int64_t columns) { return (columns + 15) / 16 * 16 + 16; }
 
 }  // namespace
 
@@ -28,7 +26,10 @@ int64_t LongProduct::rounds() const {
   if (!is_long || !is_work) return 0;
   const bool by_rows = whole.trans_a && !whole.trans_b;
   const bool from_memory = (whole.m + whole.n) * whole.k > kCacheFloats;
-  return whole.tiles() < kTilesForAll || (by_rows && from_memory) ? rounds_of_blocks().count() : 0;
+  // A copy of a transposed B serves all rows of C.
+  const int64_t tiles =
+      whole.trans_b ? 1 : ceil_div(whole.m, kTileRows) * ceil_div(whole.n, kStripColumns);
+  return tiles < kTilesForAll || (by_rows && from_memory) ? rounds_of_blocks().count() : 0;
 }
 
 Pieces LongProduct::rounds_of_blocks() const {
@@ -40,7 +41,7 @@ int64_t LongProduct::partial_floats() const {
 }
 
 int64_t LongProduct::scratch() const {
-  return rounds() > 0 && whole.trans_b ? kGemmBlockK * packed_row(whole.n) : 0;
+  return rounds() > 0 && whole.trans_b ? kGemmBlockK * round_up(whole.n, kStripColumns) : 0;
 }
 
 // Of the round's blocks. A block is a tile unless C is tiny.
@@ -59,15 +60,15 @@ void LongProduct::sum(const Kernels& kernels, float* partial, const float* a, co
   for (int64_t s = tiles.begin(tile); s < tiles.end(tile); ++s) {
     const int64_t block = rounds_of_blocks().begin(round) + s;
     const int64_t p = blocks().begin(block), depth = blocks().length(block);
-    const float* terms = b + p * n;
-    int64_t row = n;
+    float* sums = partial + s * m * n;
     if (whole.trans_b) {
-      row = packed_row(n);
-      kernels.gemm_pack(scratch, row, b + p, 1, k, depth, n);
-      terms = scratch;
+      kernels.gemm_copy_strips(scratch, b + p, 1, k, depth, n);
+      kernels.gemm_strips(sums, n, a + p * a_col, a_row, a_col, scratch, m, n, depth, 1.0f, 0.0f,
+                          nullptr);
+    } else {
+      kernels.gemm_block(sums, n, a + p * a_col, a_row, a_col, b + p * n, n, m, n, depth, 1.0f,
+                         0.0f, nullptr, nullptr);
     }
-    kernels.gemm_block(partial + s * m * n, n, a + p * a_col, a_row, a_col, terms, row, m, n, depth,
-                       1.0f, 0.0f, nullptr, nullptr);
   }
 }
 

@@ -92,6 +92,13 @@ void products() {
       Floats packed(static_cast<size_t>(depth * 136));
       k.gemm_pack(packed.data(), 136, b.data(), 1, depth, depth, n);
       print("gemm_pack", packed);
+      Floats strips(static_cast<size_t>(depth * 3 * kStripColumns));
+      k.gemm_copy_strips(strips.data(), b.data(), n, 1, depth, n);
+      Floats c = floats(m * n);
+      k.gemm_strips(c.data(), n, a.data(), depth, 1, strips.data(), m, n, depth, 1.0f, 1.0f,
+                    nullptr);
+      print("gemm_strips", strips);
+      print("gemm_strips", c);
     }
   }
 }

@@ -24,7 +24,8 @@ SHAPES = [
     (0, 0, 0), (0, 3, 2), (3, 0, 2), (3, 2, 0), (1, 1, 1), (1, 17, 1), (2, 1, 3), (5, 15, 7),
     (6, 16, 255), (7, 17, 256), (12, 31, 257), (13, 33, 64), (1, 64, 300), (6, 64, 16), (7, 65, 15),
     (17, 63, 63), (31, 129, 65), (65, 48, 31), (32, 10, 128), (24, 128, 784), (385, 65, 33),
-    (64, 513, 17), (97, 520, 257), (13, 1100, 300), (400, 530, 20),
+    (64, 513, 17), (97, 520, 257), (13, 1100, 300), (400, 530, 20), (260, 290, 40),
+    (130, 2100, 20),
 ]  # fmt: skip
 # Small m x n and long k: the least that is cut along K and a block less, a C of one element, and
 # (transposed A) operands that no cache holds.
@@ -87,7 +88,7 @@ def test_error_bound(trans_a, trans_b):
 )
 def test_alpha_and_beta(alpha, beta):
     g = rng(3)
-    for m, n, k in [(7, 33, 20), (13, 70, 600), (3, 5, 0)]:
+    for m, n, k in [(7, 33, 20), (13, 70, 600), (3, 5, 0), (70, 600, 300)]:
         a, b, sa, sb = operands(lambda *s: normal(g, *s), m, n, k, False, False)
         c = normal(g, m, n)
         before = c.astype(np.float64)
@@ -102,7 +103,7 @@ def test_alpha_and_beta(alpha, beta):
 @pytest.mark.parametrize(("name", "alpha"), ACTIVATIONS)
 def test_bias_and_activation(name, alpha):
     g = rng(4)
-    for m, n, k in [(1, 1, 1), (7, 33, 20), (13, 70, 600), (5, 17, 0), (3, 0, 4)]:
+    for m, n, k in [(1, 1, 1), (7, 33, 20), (13, 70, 600), (5, 17, 0), (3, 0, 4), (70, 600, 30)]:
         a, b, sa, sb = operands(lambda *s: normal(g, *s) / 4, m, n, k, False, False)
         bias = normal(g, n)
         got = kernels.gemm(sa, sb, bias=bias, activation=name, activation_alpha=alpha)
@@ -201,6 +202,30 @@ def test_a_long_product_is_the_sum_of_its_blocks_in_order(trans_a, trans_b, thre
             threads(count)
             dirty = np.full((m, n), np.nan, np.float32)
             got = kernels.gemm(sa, sb, trans_a=trans_a, trans_b=trans_b, out=dirty)
+            assert_bits(got, want, what=f"{m} x {n} x {k} by {count}")
+
+
+@pytest.mark.parametrize(("trans_a", "trans_b"), TRANSPOSES)
+def test_tiles_move_no_bit(trans_a, trans_b, threads):
+    """More threads take smaller tiles: fewer rows to a copy of B, fewer columns, or both."""
+    g = rng(11)
+    for m, n, k in [(400, 530, 300), (100, 1100, 300), (300, 2100, 40), (290, 100, 520)]:
+        a, b = normal(g, m, k), normal(g, k, n)
+        bias, c = normal(g, n), normal(g, m, n)
+        sa = np.ascontiguousarray(a.T) if trans_a else a
+        sb = np.ascontiguousarray(b.T) if trans_b else b
+        options = {"trans_a": trans_a, "trans_b": trans_b, "beta": 0.5, "activation": "tanh"}
+        want = np.concatenate(
+            [
+                kernels.gemm(
+                    a[i : i + 1], b, beta=0.5, activation="tanh", bias=bias, out=c[i : i + 1].copy()
+                )
+                for i in range(m)
+            ]
+        )
+        for count in (1, 2, 3, 8):
+            threads(count)
+            got = kernels.gemm(sa, sb, **options, bias=bias, out=c.copy())
             assert_bits(got, want, what=f"{m} x {n} x {k} by {count}")
 
 

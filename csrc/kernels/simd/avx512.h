@@ -163,39 +163,29 @@ LAMINA_INLINE float largest(f32x16 a) {
 
 // Pairs, then fours of rows within each quarter of a register, then the quarters.
 LAMINA_INLINE void transpose16(float* to, int64_t to_row, const float* from, int64_t from_row) {
-  __m512 row[16], pair[16], four[16];
   LAMINA_UNROLL
-  for (int i = 0; i < 16; ++i) row[i] = _mm512_loadu_ps(from + i * from_row);
-  LAMINA_UNROLL
-  for (int i = 0; i < 16; i += 2) {
-    pair[i] = _mm512_unpacklo_ps(row[i], row[i + 1]);
-    pair[i + 1] = _mm512_unpackhi_ps(row[i], row[i + 1]);
-  }
-  const auto low = [](__m512 a, __m512 b) {
-    return _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
-  };
-  const auto high = [](__m512 a, __m512 b) {
-    return _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
-  };
-  // Quarter q of four[4 g + c] is column 4 q + c of rows 4 g .. 4 g + 3.
-  LAMINA_UNROLL
-  for (int g = 0; g < 16; g += 4) {
-    four[g] = low(pair[g], pair[g + 2]);
-    four[g + 1] = high(pair[g], pair[g + 2]);
-    four[g + 2] = low(pair[g + 1], pair[g + 3]);
-    four[g + 3] = high(pair[g + 1], pair[g + 3]);
-  }
-  constexpr int even = 0x88, odd = 0xDD;  // quarters 0 and 2, or 1 and 3, of both
-  LAMINA_UNROLL
-  for (int c = 0; c < 4; ++c) {
-    const __m512 a = _mm512_shuffle_f32x4(four[c], four[4 + c], even);
-    const __m512 b = _mm512_shuffle_f32x4(four[8 + c], four[12 + c], even);
-    const __m512 x = _mm512_shuffle_f32x4(four[c], four[4 + c], odd);
-    const __m512 y = _mm512_shuffle_f32x4(four[8 + c], four[12 + c], odd);
-    _mm512_storeu_ps(to + c * to_row, _mm512_shuffle_f32x4(a, b, even));
-    _mm512_storeu_ps(to + (4 + c) * to_row, _mm512_shuffle_f32x4(x, y, even));
-    _mm512_storeu_ps(to + (8 + c) * to_row, _mm512_shuffle_f32x4(a, b, odd));
-    _mm512_storeu_ps(to + (12 + c) * to_row, _mm512_shuffle_f32x4(x, y, odd));
+  for (int q = 0; q < 16; q += 4) {
+    // Quarter g of row[i] is columns q .. q + 3 of row 4 g + i: put there by the load, because
+    // shuffles between quarters would take as long as all those within them.
+    __m512 row[4];
+    LAMINA_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      const float* p = from + i * from_row + q;
+      row[i] = _mm512_broadcast_f32x4(_mm_loadu_ps(p));
+      LAMINA_UNROLL
+      for (int g = 1; g < 4; ++g) {
+        const __m128 quarter = _mm_loadu_ps(p + 4 * g * from_row);
+        row[i] = _mm512_mask_broadcast_f32x4(row[i], static_cast<__mmask16>(0xF << 4 * g), quarter);
+      }
+    }
+    const __m512d a = _mm512_castps_pd(_mm512_unpacklo_ps(row[0], row[1]));
+    const __m512d b = _mm512_castps_pd(_mm512_unpacklo_ps(row[2], row[3]));
+    const __m512d c = _mm512_castps_pd(_mm512_unpackhi_ps(row[0], row[1]));
+    const __m512d d = _mm512_castps_pd(_mm512_unpackhi_ps(row[2], row[3]));
+    _mm512_storeu_pd(to + q * to_row, _mm512_unpacklo_pd(a, b));
+    _mm512_storeu_pd(to + (q + 1) * to_row, _mm512_unpackhi_pd(a, b));
+    _mm512_storeu_pd(to + (q + 2) * to_row, _mm512_unpacklo_pd(c, d));
+    _mm512_storeu_pd(to + (q + 3) * to_row, _mm512_unpackhi_pd(c, d));
   }
 }
 
