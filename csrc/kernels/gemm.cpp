@@ -21,7 +21,6 @@ struct Block {
   float alpha, beta;
   const GemmEpilogue* epilogue;  // null, linear without bias, or bias with linear or relu
   const LiveTerms* live;         // null: all terms
-  bool fetches_c = false;        // which is then in no near cache
 };
 
 // Calls body(p) for the terms that any of the rows i0 .. i0 + rows takes.
@@ -41,13 +40,6 @@ LAMINA_INLINE void for_live_terms(const LiveTerms& live, int64_t i0, int64_t k, 
 template <int rows, int vectors, bool masked, bool live>
 LAMINA_INLINE void tile(const Block& t, int64_t i0, int64_t j0, int64_t partial) {
   f32x16 acc[rows][vectors];
-  if (t.fetches_c && t.beta != 0.0f) {
-    LAMINA_UNROLL
-    for (int i = 0; i < rows; ++i) {
-      LAMINA_UNROLL
-      for (int j = 0; j < vectors; ++j) prefetch(t.c + (i0 + i) * t.c_row + j0 + kLanes * j);
-    }
-  }
   LAMINA_UNROLL
   for (int i = 0; i < rows; ++i) {
     LAMINA_UNROLL
@@ -203,21 +195,11 @@ void gemm_block(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t 
 void gemm_strips(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t a_col,
                  const float* strips, int64_t m, int64_t n, int64_t k, float alpha, float beta,
                  const GemmEpilogue* epilogue) {
-  static_assert(kStripColumns % (kLanes * tile_vectors) == 0);
+  constexpr int64_t width = kLanes * tile_vectors;
+  static_assert(kStripColumns % width == 0);
   const bool in_tile = is_done_in_tile(epilogue);
-  Block t{c,
-          c_row,
-          a,
-          a_row,
-          a_col,
-          nullptr,
-          kStripColumns,
-          k,
-          alpha,
-          beta,
-          in_tile ? epilogue : nullptr,
-          nullptr,
-          true};
+  const GemmEpilogue* of_tile = in_tile ? epilogue : nullptr;
+  Block t{c, c_row, a, a_row, a_col, strips, kStripColumns, k, alpha, beta, of_tile, nullptr};
   const int64_t bands = (m + tile_rows - 1) / tile_rows;
   const int64_t count = (n + kStripColumns - 1) / kStripColumns;
   const int64_t lines = a_col == 1 ? (k + kLanes - 1) / kLanes : 0;
@@ -232,7 +214,10 @@ void gemm_strips(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t
       const int64_t begin = strip * kStripColumns;
       const int64_t end = begin + kStripColumns < n ? begin + kStripColumns : n;
       t.b = strips + begin * k - begin;
-      for (int64_t j = begin; j < end; j += kLanes * tile_vectors) {
+      for (int64_t j = begin; j < end; j += width) {
+        for (int64_t r = i; beta != 0.0f && r < next; ++r) {
+          for (int64_t x = j; x < j + width; x += kLanes) prefetch(c + r * c_row + x);
+        }
         row_of_tiles<tile_rows, tile_vectors, false>(t, i, j, end - j, height);
       }
     }

@@ -17,8 +17,8 @@ constexpr int64_t kFewRows = 128;
 // in each other's way too.
 constexpr int64_t kNarrowTile = 512, kWideTile = 2048;  // columns
 constexpr int64_t kSharedColumns = 2 * kWideTile;       // of all workers' copies
-// Of a transposed A a tile copies as many rows: each line of A holds some of sixteen rows.
-constexpr int64_t kBand = 48;
+// A wide tile copies so many rows of a transposed A at a time: each line has some of sixteen rows.
+constexpr int64_t kBand = 48, kCopiesA = 256;
 
 constexpr int64_t kTilesPerWorker = 4;
 constexpr int64_t kLeastRows = 96;
@@ -27,11 +27,11 @@ constexpr int64_t kLeastRows = 96;
 
 bool Gemm::is_small() const { return m * n * k <= kSmallWork; }
 
-// A copy pays from a few rows on if B comes from memory, and from a few dozen if its rows are
-// merely long.
+// A copy pays for many rows; for a few dozen if the rows of B are long and many, and for fewer if
+// they come from memory.
 bool Gemm::packs() const {
   if (trans_b || (m >= 256 && n > 256)) return true;
-  return n > kNarrowTile && m >= (n * k > kCacheFloats ? 12 : 64);
+  return n > kNarrowTile && k > 128 && m >= (n * k > kCacheFloats ? 12 : 64);
 }
 
 int64_t Gemm::most_columns() const {
@@ -116,7 +116,7 @@ void Gemm::run(const Kernels& kernels, float* c, const float* a, const float* b,
       continue;
     }
     kernels.gemm_copy_strips(scratch, right, b_row, b_col, depth, columns);
-    if (!trans_a) {
+    if (!trans_a || columns < kCopiesA) {
       kernels.gemm_strips(c, n, left, a_row, a_col, scratch, rows, columns, depth, alpha, old,
                           after);
       continue;
