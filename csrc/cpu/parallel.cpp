@@ -279,4 +279,13 @@ void Team::dismiss() {
   call_.notify_all();
 }
 
+AlignedArray<float> zeros(int64_t n) {
+  AlignedArray<float> array(n);
+  constexpr int64_t piece = int64_t{1} << 20;
+  for_tiles((n + piece - 1) / piece, 0, [&](int64_t tile, float*) {
+    std::fill_n(array.data() + tile * piece, std::min(piece, n - tile * piece), 0.0f);
+  });
+  return array;
+}
+
 }  // namespace lamina

@@ -138,4 +138,7 @@ void for_tiles(int64_t tiles, int64_t scratch_floats, Body&& body, int64_t least
   with_team(workers, [&](Team& team, int count) { team.run(tiles, count, share); });
 }
 
+// n zeros. All threads write them: the system has to find the pages of much memory first.
+AlignedArray<float> zeros(int64_t n);
+
 }  // namespace lamina

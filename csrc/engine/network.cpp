@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "cpu/parallel.h"
+
 namespace lamina::engine {
 
 Network::Network(Shape input, std::vector<LayerPtr> layers)
@@ -21,15 +23,11 @@ Network::Network(Shape input, std::vector<LayerPtr> layers)
     }
     outputs_.push_back(std::move(next));
   }
-  parameters_ = AlignedArray<float>(size);
-  std::fill_n(parameters_.data(), size, 0.0f);
+  parameters_ = zeros(size);
 }
 
 float* Network::gradients() {
-  if (gradients_.size() == 0) {
-    gradients_ = AlignedArray<float>(size());
-    std::fill_n(gradients_.data(), size(), 0.0f);
-  }
+  if (gradients_.size() == 0) gradients_ = zeros(size());
   return gradients_.data();
 }
 

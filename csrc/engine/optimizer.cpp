@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cpu/parallel.h"
 #include "ops/pieces.h"
 
 namespace lamina::engine {
@@ -11,8 +12,7 @@ void Optimizer::build(const Network& network) {
   const size_t count = slot_count();
   slots.clear();
   for (size_t i = 0; i < count; ++i) {
-    slots.push_back(std::make_shared<AlignedArray<float>>(network.size()));
-    std::fill_n(slots.back()->data(), network.size(), 0.0f);
+    slots.push_back(std::make_shared<AlignedArray<float>>(zeros(network.size())));
   }
   iterations = 0;
 }

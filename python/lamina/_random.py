@@ -67,7 +67,10 @@ def uniform(n: int, seed: int) -> np.ndarray:
     out = np.empty(n, np.float32)
     for step, first in enumerate(range(0, n, _CHUNK)):
         part = out[first : first + _CHUNK]
-        np.multiply(_bits(part.size, seed, step) >> 8, np.float32(2.0**-24), out=part)
+        bits = _bits(part.size, seed, step)
+        bits >>= 8
+        part[...] = bits.view(np.int32)  # exact below 2^31, and converts faster
+        part *= np.float32(2.0**-24)
     return out
 
 
