@@ -1,10 +1,12 @@
 """Inputs that the tests of several kernels share. It imports neither lamina nor pytest."""
 
+import itertools
+
 import numpy as np
 
 # Around every block size there is: 16 lanes, tiles of 4, 6 and 12 rows and of 16 and 64 columns,
-# blocks of 256 along K.
-SIZES = (0, 1, 2, 3, 5, 6, 7, 15, 16, 17, 31, 33, 63, 64, 65, 255, 256, 257, 1000)
+# blocks of 224 along K and pieces of 256 rows.
+SIZES = (0, 1, 2, 3, 5, 6, 7, 15, 16, 17, 31, 33, 63, 64, 65, 223, 224, 225, 255, 256, 257, 1000)
 
 # NaN, infinities, zeros of both signs, denormals, and numbers about which functions saturate,
 # underflow and overflow.
@@ -45,3 +47,11 @@ PHILOX = np.array(
     dtype=np.uint32,
 )
 PHILOX_COUNTERS, PHILOX_KEYS, PHILOX_ANSWERS = PHILOX[:, :4], PHILOX[:, 4:6], PHILOX[:, 6:]
+
+
+def term_blocks(k):
+    """The begin and end of every block of a product's k terms: the fewest of at most 224, even to
+    within 32."""
+    count, units = -(-k // 224), -(-k // 32)
+    ends = [i * units // count * 32 for i in range(count + 1)]
+    return [(p, min(end, k)) for p, end in itertools.pairwise(ends)]

@@ -5,6 +5,7 @@ import numpy as np
 from lamina.reference.parts import PAIRS, bf16_parts
 
 LEVELS = ["high", "medium", "low"]
+BLOCK = 384  # terms that are summed on their own
 # What the parts that are left out may be of |A| |B|; for medium, of data that are not made for it.
 LEFT_OUT = {"high": 2.0**-24, "medium": 2.0**-16, "low": 2.0**-7 * (1 + 2.0**-9)}
 
@@ -19,9 +20,9 @@ def sum_of_dots(a, b, level):
     a_parts = [np.pad(p, ((0, 0), (0, pad))) for p in bf16_parts(a, count)]
     b_parts = [np.pad(p, ((0, pad), (0, 0))) for p in bf16_parts(b, count)]
     total = np.zeros((m, n), np.float32)
-    for block in range(0, k + pad, 512):
+    for block in range(0, k + pad, BLOCK):
         sums = np.zeros((m, n), np.float32)
-        for p in range(block, min(block + 512, k + pad), 32):
+        for p in range(block, min(block + BLOCK, k + pad), 32):
             for i, j in pairs:
                 halves = []
                 for first in (p, p + 16):

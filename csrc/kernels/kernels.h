@@ -98,7 +98,7 @@ struct LiveTerms {
   const uint32_t* always;  // all rows take term p: bit p % 32 of always[p / 32]
 };
 
-constexpr int64_t kContractionTerms = 256;
+constexpr int64_t kContractionTerms = 256;  // that one call may add up
 
 // A product whose rows (i, j) lie on a grid and whose terms (u, v, w) are counted by three indices:
 //   C[i, j, f] = c[i * c_row + j * c_col + f], B[u, v, w, f] = b[u, v, w times b_term + f]

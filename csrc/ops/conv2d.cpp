@@ -199,11 +199,11 @@ void Conv2d::gather(const Kernels& kernels, float* dx, const float* dy, const fl
   }
 }
 
-// One image: the columns of its gradient are a plain product, K cut as everywhere.
+// One image: the columns of its gradient are a plain product.
 void Conv2d::scatter(const Kernels& kernels, float* dx, const float* dy, const float* transposed,
                      float* scratch) const {
   std::fill_n(dx, image_floats(), 0.0f);
-  const Pieces chunks{pixels(), scatter_chunk()}, blocks{w.filters, kGemmBlockK};
+  const Pieces chunks{pixels(), scatter_chunk()}, blocks{w.filters, kContractionTerms};
   for (int64_t i = 0; i < chunks.count(); ++i) {
     for (int64_t p = 0; p < blocks.count(); ++p) {
       kernels.gemm_block(scratch, depth(), dy + chunks.begin(i) * w.filters + blocks.begin(p),

@@ -6,15 +6,14 @@
 #include <cstdint>
 
 #include "kernels/kernels.h"
-#include "ops/gemm.h"
 #include "ops/pieces.h"
 
 namespace lamina::ops {
 
-// A unit of work is about as many output pixels as one block of K may have terms, which makes it
+// A unit of work is about as many output pixels as one block may have terms, which makes it
 // one block of the kernel's gradient; its pixels and theirs of the image stay in the second-level
 // cache while the kernel passes by.
-constexpr int64_t kUnitPixels = kGemmBlockK;
+constexpr int64_t kUnitPixels = kContractionTerms;
 
 // Small images go together where pixels are the rows of a product, so that the few at the borders
 // fill its tiles too; but there should be groups for many threads.

@@ -2,11 +2,7 @@
 
 #include <algorithm>
 
-#include "ops/gemm.h"
-
 namespace lamina::ops {
-
-static_assert(kGemmBlockK <= kContractionTerms);
 
 void multiply(const Kernels& kernels, float* c, const float* a, const float* b, int64_t n,
               Contraction t, bool add, const GemmEpilogue* epilogue) {
@@ -21,9 +17,10 @@ void multiply(const Kernels& kernels, float* c, const float* a, const float* b, 
     kernels.contract(c, a, b, n, t, add, epilogue);
     return;
   }
-  const int64_t w_step = std::min(w_end, kGemmBlockK);
-  const int64_t v_step = w_step < w_end ? 1 : std::min(v_end, kGemmBlockK / w_step);
-  const int64_t u_step = v_step < v_end ? 1 : std::min(u_end, kGemmBlockK / (w_step * v_step));
+  const int64_t w_step = std::min(w_end, kContractionTerms);
+  const int64_t v_step = w_step < w_end ? 1 : std::min(v_end, kContractionTerms / w_step);
+  const int64_t u_step =
+      v_step < v_end ? 1 : std::min(u_end, kContractionTerms / (w_step * v_step));
   for (int64_t u = 0; u < u_end; u += u_step) {
     for (int64_t v = 0; v < v_end; v += v_step) {
       for (int64_t w = 0; w < w_end; w += w_step) {

@@ -7,9 +7,9 @@
 
 namespace lamina::ops {
 
-// C (rows of t x n) = or += the product, its terms cut into blocks of at most kGemmBlockK, which
-// are added in order: along the innermost index that has that many, whole outer ones together where
-// they are fewer. The cuts follow from t.terms and the strides alone.
+// C (rows of t x n) = or += the product, its terms cut into blocks of at most
+// kContractionTerms, which are added in order: along the innermost index that has that many, whole
+// outer ones together where they are fewer. The cuts follow from t.terms and the strides alone.
 void multiply(const Kernels& kernels, float* c, const float* a, const float* b, int64_t n,
               Contraction t, bool add, const GemmEpilogue* epilogue);
 

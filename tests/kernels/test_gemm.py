@@ -9,20 +9,18 @@ it there. Six times UNIT leaves room for the largest of thousands of elements. K
 the first few, where the worst case is the sharper one; alpha, beta and bias round on their own.
 """
 
-import itertools
-
 import numpy as np
 import pytest
 
 import lamina as la
 from close import UNIT, assert_bits, assert_close
-from kernel_inputs import normal, rng
+from kernel_inputs import normal, rng, term_blocks
 from lamina import kernels, reference
 
 # (m, n, k): rectangular, empty, single, and one off every block size.
 SHAPES = [
     (0, 0, 0), (0, 3, 2), (3, 0, 2), (3, 2, 0), (1, 1, 1), (1, 17, 1), (2, 1, 3), (5, 15, 7),
-    (6, 16, 255), (7, 17, 256), (12, 31, 257), (13, 33, 64), (1, 64, 300), (6, 64, 16), (7, 65, 15),
+    (6, 16, 223), (7, 17, 224), (12, 31, 225), (13, 33, 64), (1, 64, 300), (6, 64, 16), (7, 65, 15),
     (17, 63, 63), (31, 129, 65), (65, 48, 31), (32, 10, 128), (24, 128, 784), (385, 65, 33),
     (64, 513, 17), (97, 520, 257), (13, 1100, 300), (400, 530, 20), (260, 290, 40),
     (300, 2100, 20),
@@ -30,11 +28,11 @@ SHAPES = [
 # Small m x n and long k: the least that is cut along K and a block less, a C of one element, and
 # (transposed A) operands that no cache holds.
 LONG = [
-    (64, 64, 256 * 8), (64, 64, 256 * 7), (6, 50, 7000), (1, 1, 2**21 + 5), (1, 7, 300_001),
+    (64, 64, 224 * 7 + 1), (64, 64, 224 * 7), (6, 50, 7000), (1, 1, 2**21 + 5), (1, 7, 300_001),
     (10, 128, 3000), (1, 512, 8321),
 ]  # fmt: skip
 # A second round of partial sums, of one block of one product. It takes the emulated fma seconds.
-LONGEST = (64, 64, 256 * 64 + 1)
+LONGEST = (64, 64, 224 * 64 + 1)
 TRANSPOSES = [(False, False), (False, True), (True, False), (True, True)]
 ACTIVATIONS = [
     ("linear", 0.0), ("relu", 0.0), ("leaky_relu", 0.3), ("elu", 1.5), ("sigmoid", 0.0),
@@ -167,22 +165,15 @@ def threads():
     la.set_num_threads(before)
 
 
-def blocks(k):
-    """The fewest of at most 256 terms, even to within 32."""
-    count, units = -(-k // 256), -(-k // 32)
-    ends = [i * units // count * 32 for i in range(count + 1)]
-    return [(p, min(end, k)) for p, end in itertools.pairwise(ends)]
-
-
 def test_blocks_of_terms():
     """What a product of more terms than one block adds up, and in which order."""
-    assert blocks(784) == [(0, 192), (192, 384), (384, 576), (576, 784)]
+    assert term_blocks(784) == [(0, 192), (192, 384), (384, 576), (576, 784)]
     g = rng(10)
-    for k in (255, 256, 257, 288, 289, 511, 513, 784, 1000):
+    for k in (223, 224, 225, 256, 257, 447, 449, 784, 1000):
         a, b = normal(g, 5, k), normal(g, k, 40)
         want = np.zeros((5, 40), np.float32)
-        for p, end in blocks(k):
-            assert 0 < end - p <= 256
+        for p, end in term_blocks(k):
+            assert 0 < end - p <= 224
             want += kernels.gemm(a[:, p:end], b[p:end])
         assert_bits(kernels.gemm(a, b), want, what=f"{k} terms")
 
@@ -194,7 +185,7 @@ def test_a_long_product_is_the_sum_of_its_blocks_in_order(trans_a, trans_b, thre
     for m, n, k in [*LONG, LONGEST] if trans_a and trans_b else LONG:
         a, b = normal(g, m, k), normal(g, k, n)
         want = np.zeros((m, n), np.float32)
-        for p, end in blocks(k):
+        for p, end in term_blocks(k):
             want += kernels.gemm(a[:, p:end], b[p:end])
         sa = np.ascontiguousarray(a.T) if trans_a else a
         sb = np.ascontiguousarray(b.T) if trans_b else b
@@ -233,7 +224,7 @@ def test_no_worse_than_numpy():
     """The largest error over 4 seeds x 4,096 elements, as a multiple of UNIT Sum |a||b|.
 
     A maximum over that many nearly independent elements is stable: for Gaussian tails it moves by
-    a few hundredths of itself from one set of seeds to another, and a chain of 256 products has
+    a few hundredths of itself from one set of seeds to another, and a chain of 224 products has
     less of it than any longer one that NumPy's BLAS may use. The data are fixed, so the outcome
     changes only with one of the two implementations.
     """
