@@ -129,3 +129,68 @@ def test_a_kernel_gradient_along_many_rows_adds_its_blocks_in_order():
             assert_bits(model.get_weights()[0], want, what=f"{threads} threads")
     finally:
         la.set_num_threads(before)
+
+
+def small_network():
+    """Its steps work row by row, and are cut alike: the rows of a tile pass all of them."""
+    la.utils.set_random_seed(6)
+    model = la.Sequential(
+        [
+            la.layers.Input((14,)),
+            la.layers.Dense(24, activation="tanh"),
+            la.layers.Dropout(0.25),
+            la.layers.Dense(10, activation="gelu"),
+            la.layers.Dropout(0.25),
+            la.layers.Dense(30, activation="relu"),
+            la.layers.Rescaling(0.5),
+            la.layers.Dense(5, activation="softmax"),
+        ]
+    )
+    model.compile("adam", "categorical_crossentropy", metrics=["accuracy", "mae"])
+    return model
+
+
+@pytest.mark.parametrize("batch_size", [1, 15, 16, 17, 64, 200])
+def test_a_chain_of_steps_has_the_same_bits_for_any_threads(batch_size):
+    rng = np.random.default_rng(8)
+    x = rng.standard_normal((330, 14)).astype(np.float32)
+    y = rng.random((330, 5)).astype(np.float32)
+    before, results = la.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3, 8):
+            la.set_num_threads(threads, oversubscribe=True)
+            model = small_network()
+            history = model.fit(x, y, batch_size=batch_size, epochs=2, verbose=0).history
+            results.append([history, model.get_weights(), model.predict(x, verbose=0)])
+    finally:
+        la.set_num_threads(before)
+    for history, weights, predicted in results[1:]:
+        assert history == results[0][0]
+        assert_bits(predicted, results[0][2])
+        for mine, first in zip(weights, results[0][1], strict=True):
+            assert_bits(mine, first)
+
+
+def test_a_batch_teaches_what_its_halves_teach_together():
+    """The gradient is the mean of the gradients of the halves, up to rounding."""
+    rng = np.random.default_rng(9)
+    x = rng.standard_normal((96, 14)).astype(np.float32)
+    y = rng.random((96, 5)).astype(np.float32)
+    changes = []
+    for rows in (slice(0, 96), slice(0, 48), slice(48, 96)):
+        model = la.Sequential(
+            [
+                la.layers.Input((14,)),
+                la.layers.Dense(24, activation="tanh"),
+                la.layers.Dense(20, activation="gelu"),
+                la.layers.Dense(5),
+            ]
+        )
+        fixed = np.random.default_rng(1)
+        old = [fixed.standard_normal(w.shape).astype(np.float32) / 4 for w in model.get_weights()]
+        model.set_weights(old)
+        model.compile(la.optimizers.SGD(1.0), "mse")
+        model.train_on_batch(x[rows], y[rows])
+        changes.append([n - o for n, o in zip(model.get_weights(), old, strict=True)])
+    for whole, first, second in zip(*changes, strict=True):
+        np.testing.assert_allclose(whole, (first + second) / 2, rtol=1e-4, atol=1e-6)

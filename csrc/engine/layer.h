@@ -35,6 +35,7 @@ struct Place {
   bool skip_activation = false;  // another applies the last activation: the loss, both ways, or the
                                  // next layer its gradient
   const ActivationSpec* before = nullptr;  // the activation that made x, null if none or unknown
+  bool x_is_input = false;   // x is the program's: the step before this layer's first gathers it
   bool x_is_data = false;    // x has the zeros of the data: nothing before it fills them in
   bool took_before = false;  // set by backward(): dx is the gradient with respect to what is before
   int x = kNoBuffer, y = kNoBuffer, dy = kNoBuffer, dx = kNoBuffer;
@@ -99,9 +100,10 @@ class Layer {
 // --- steps that layers share (steps.cpp) -------------------------------------------------------
 
 // Adds a step that calls body(run, first, n) for pieces of the batch's row_size * rows elements.
+// What cost and align are, see RowStep.
 void add_elementwise(Program& program, std::string what, std::vector<int> uses, int64_t row_size,
                      std::function<void(const Run&, int64_t first, int64_t n)> body,
-                     int64_t size = ops::kStepTile);
+                     int64_t cost = 1, int64_t align = 1);
 // Adds a step that calls body(run, first, rows) for pieces of the batch's rows, each of which is
 // cut into `per_row` rows of `cols` elements (the last axis).
 void add_rowwise(Program& program, std::string what, std::vector<int> uses, int64_t per_row,

@@ -61,6 +61,7 @@ std::vector<Place> Network::add_forward(Program& program, int x, bool skip_last_
     data = data && layers_[i]->keeps_zeros();
     place.skip_activation = skip_last_activation && i + 1 == layers_.size();
     place.x = i == 0 ? x : places[i - 1].y;
+    place.x_is_input = place.x == x;
     for (const Param& p : params_) {
       if (p.layer != static_cast<int>(i)) continue;
       place.params.push_back(p.offset);

@@ -31,6 +31,8 @@ struct Optimizer {
   void prepare();  // before a batch: counts it and computes what its update needs
 
  private:
+  bool update(const Run& run, int64_t begin, int64_t n) const;  // true only if all are finite then
+
   float rate_ = 0.0f;
 };
 

@@ -24,7 +24,6 @@ struct ProductOperands {
 struct Product {
   std::string what;
   std::vector<int> uses;
-  bool b_is_weights;  // so B changes with every update, and else with every batch
   std::function<ops::Gemm(const Run&)> shape;
   std::function<ProductOperands(const Run&)> operands;
 };
@@ -32,10 +31,14 @@ struct Product {
 // Does the program multiply products of these columns and terms in parts?
 bool multiplies_in_parts(const Program& program, const ops::Gemm& product);
 
-// Adds the step that multiplies. Where the program multiplies in parts and the shapes are worth it,
-// it does so, after a step that splits B; a batch too small for that stays in float32. `elsewhere`
-// (optional) names batches that other steps multiply, if this one is of float32.
-void add_product(Program& program, const Product& product,
-                 std::function<bool(const Run&)> elsewhere = nullptr);
+// Products of the rows of the batch, per_row rows of A and C for each, and of a parameter B. Where
+// the program multiplies in parts and the shapes are worth it, B is split once an update; a batch
+// too small for that stays in float32.
+void add_row_product(Program& program, const Product& product, int64_t per_row);
+
+// The phases of a product that sums over the batch. `elsewhere` names batches that other steps
+// multiply, if this one is of float32.
+std::vector<Step> gradient_product(Program& program, const Product& product,
+                                   std::function<bool(const Run&)> elsewhere);
 
 }  // namespace lamina::engine

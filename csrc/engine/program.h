@@ -48,6 +48,38 @@ struct Step {
   std::function<int64_t(const Run&)> tiles;
   std::function<void(const Run&, int64_t tile, float* scratch)> body;
   int64_t scratch = 0;
+  // Has this step as many tiles as the one before it, and does each need, of what that one writes,
+  // its own tile's part only? Then a worker goes on from the one tile to the other: they meet once
+  // for both, and what was written is read from the cache. Empty: never.
+  std::function<bool(const Run&)> continues = {};
+  // Of the tiles, those that are worth waking a worker for; empty: all, if there are several.
+  std::function<int64_t(const Run&)> worth = {};
+
+  int64_t worth_sharing(const Run& run) const;
+};
+
+// A step that does the same to every row of a tensor, by itself; the tensor has per_row rows for
+// each row of the batch. Small ones in succession are cut alike, so that each continues the last.
+struct RowStep {
+  std::string what;
+  std::vector<int> uses;
+  int64_t per_row, cols;
+  std::function<void(const Run&, int64_t first, int64_t rows, float* scratch)> body;
+  int64_t cost = 1;         // of an element, times that of a cheap function
+  int64_t least_rows = 1;   // that a tile should have
+  int64_t align = 1;        // divides the first row of every tile
+  int64_t row_scratch = 0;  // floats for each row of a tile
+  int64_t scratch = 0;      // for all
+
+  int64_t work() const { return per_row * cols * cost; }  // for a row of the batch
+};
+
+// Parameters of which a step must know where they are not finite: `size` from `offset` on, in units
+// of so many. mark() is told of each unit.
+struct Watch {
+  int64_t offset, size, unit;
+  int buffer;  // that mark() writes
+  std::function<void(const Run&, int64_t unit, bool finite)> mark;
 };
 
 class Program {
@@ -66,15 +98,24 @@ class Program {
   // A buffer of row_floats for each row of the batch and fixed_floats more; returns its id.
   int buffer(int64_t row_floats, int64_t fixed_floats = 0);
   void add(Step step);
+  void add_rows(RowStep step);
+  // Phases, one after the other, that write gradients of parameters: none of the steps that follow
+  // reads these or changes what the phases read. So they may wait for row steps to pass, and run
+  // beside the same phases of others.
+  void add_gradient(std::vector<Step> phases);
   // A step whose results hold until the parameters change: when training it runs in its place in
   // every batch, else once before the first batch of every call.
   void add_of_update(Step step);
+  // Looks at all units before the first batch of every call. After that the update tells: it has
+  // every parameter in a register.
+  void watch(Watch watch);
+  const std::vector<Watch>& watches() const { return watches_; }
   // A step that makes the batch count: it runs after all others, once nothing can fail any more,
   // and is never interrupted.
   void add_commit(Step step);
 
   // Lays the buffers out in one arena: two share memory if no step lies between the first and
-  // last use of both.
+  // last use of both; what may run as one counts as one step.
   void finish();
 
   int64_t size(int id) const { return sizes_[id]; }  // of a buffer, in floats
@@ -83,22 +124,28 @@ class Program {
   const std::vector<int64_t>& offsets() const { return offsets_; }
   const std::vector<Step>& steps() const { return steps_; }
 
-  // Runs the steps of an update that no batch has, then, for every batch, all steps: by worker 0 of
-  // the team; scratch holds scratch_floats() for each worker.
+  // Runs what comes before the first batch of a call; then, for every batch, all steps: by worker 0
+  // of the team; scratch holds scratch_floats() for each worker.
   void prepare(const Run& run, Team& team, int workers, float* scratch) const;
   void execute(const Run& run, Team& team, int workers, float* scratch) const;
 
  private:
-  void execute(const Step& step, bool serves, const Run& run, Team& team, int workers,
-               float* scratch) const;
+  // Steps [first, last), all but the first of which continue the one before.
+  void execute(const Step* first, const Step* last, bool serves, const Run& run, Team& team,
+               int workers, float* scratch) const;
   void append(std::vector<Step>& list, Step step);
+  void close_chain();
+  void run_waiting();
 
   Mode mode_;
   int64_t capacity_;
   MatmulMode matmul_;
   std::vector<int64_t> sizes_, offsets_;
-  std::vector<Step> steps_, commits_;  // until finish(), which puts the commits last
-  std::vector<Step> of_update_;        // not when training
+  std::vector<Step> steps_, commits_;       // until finish(), which puts the commits last
+  std::vector<RowStep> chain_;              // at the end of steps_, not yet cut
+  std::vector<std::vector<Step>> waiting_;  // gradients, by phases
+  std::vector<Step> of_update_;             // before the first batch of a call
+  std::vector<Watch> watches_;
   size_t first_commit_ = 0;
   int64_t arena_floats_ = 0, scratch_floats_ = 0;
 };

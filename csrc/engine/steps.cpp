@@ -28,29 +28,26 @@ ActivationSpec ActivationSpec::parse(const std::string& name, float alpha) {
 }
 
 void add_elementwise(Program& program, std::string what, std::vector<int> uses, int64_t row_size,
-                     std::function<void(const Run&, int64_t, int64_t)> body, int64_t size) {
-  const auto pieces = [=](const Run& run) { return ops::element_tiles(run.rows * row_size, size); };
-  program.add({.what = std::move(what),
-               .uses = std::move(uses),
-               .tiles = [=](const Run& run) { return pieces(run).count(); },
-               .body =
-                   [=, body = std::move(body)](const Run& run, int64_t tile, float*) {
-                     body(run, pieces(run).begin(tile), pieces(run).length(tile));
-                   }});
+                     std::function<void(const Run&, int64_t, int64_t)> body, int64_t cost,
+                     int64_t align) {
+  program.add_rows({.what = std::move(what),
+                    .uses = std::move(uses),
+                    .per_row = row_size,
+                    .cols = 1,
+                    .body = [body = std::move(body)](const Run& run, int64_t first, int64_t n,
+                                                     float*) { body(run, first, n); },
+                    .cost = cost,
+                    .align = align});
 }
 
 void add_rowwise(Program& program, std::string what, std::vector<int> uses, int64_t per_row,
                  int64_t cols, std::function<void(const Run&, int64_t, int64_t)> body) {
-  const auto pieces = [=](const Run& run) {
-    return ops::row_tiles(run.rows * per_row, cols, ops::kStepTile);
-  };
-  program.add({.what = std::move(what),
-               .uses = std::move(uses),
-               .tiles = [=](const Run& run) { return pieces(run).count(); },
-               .body =
-                   [=, body = std::move(body)](const Run& run, int64_t tile, float*) {
-                     body(run, pieces(run).begin(tile), pieces(run).length(tile));
-                   }});
+  program.add_rows({.what = std::move(what),
+                    .uses = std::move(uses),
+                    .per_row = per_row,
+                    .cols = cols,
+                    .body = [body = std::move(body)](const Run& run, int64_t first, int64_t rows,
+                                                     float*) { body(run, first, rows); }});
 }
 
 int add_activation_forward(Program& program, Place& place, const ActivationSpec& spec, int z) {
@@ -113,22 +110,23 @@ void add_bias_gradient(Program& program, std::string what, int dy, int64_t per_r
                        int64_t offset) {
   const ops::ColumnSums op{cols};
   const int partial = program.buffer(0, op.partial_floats(program.capacity() * per_row));
-  program.add({.what = what,
-               .uses = {dy, partial},
-               .tiles = [=](const Run& run) { return op.sum_tiles(run.rows * per_row); },
-               .body =
-                   [=](const Run& run, int64_t tile, float*) {
-                     op.sum(*run.kernels, run.buffer(partial), run.buffer(dy), run.rows * per_row,
-                            tile);
-                   }});
-  program.add({.what = what + ", total",
-               .uses = {partial},
-               .tiles = [=](const Run&) { return op.reduce_tiles(); },
-               .body =
-                   [=](const Run& run, int64_t tile, float*) {
-                     op.reduce(*run.kernels, run.gradients + offset, run.buffer(partial),
-                               run.rows * per_row, tile);
-                   }});
+  Step sums{.what = what,
+            .uses = {dy, partial},
+            .tiles = [=](const Run& run) { return op.sum_tiles(run.rows * per_row); },
+            .body =
+                [=](const Run& run, int64_t tile, float*) {
+                  op.sum(*run.kernels, run.buffer(partial), run.buffer(dy), run.rows * per_row,
+                         tile);
+                }};
+  Step total{.what = what + ", total",
+             .uses = {partial},
+             .tiles = [=](const Run&) { return op.reduce_tiles(); },
+             .body =
+                 [=](const Run& run, int64_t tile, float*) {
+                   op.reduce(*run.kernels, run.gradients + offset, run.buffer(partial),
+                             run.rows * per_row, tile);
+                 }};
+  program.add_gradient({std::move(sums), std::move(total)});
 }
 
 void add_long_product(Program& program, const std::string& what, int a, int b, int64_t offset,
@@ -139,25 +137,27 @@ void add_long_product(Program& program, const std::string& what, int a, int b, i
   const auto op = [product = std::move(product)](const Run& run) {
     return ops::LongProduct{product(run)};
   };
+  std::vector<Step> phases;
   for (int64_t round = 0; round < largest.rounds(); ++round) {
-    program.add({.what = what + ", along K",
-                 .uses = {a, b, partial},
-                 .tiles = [=](const Run& run) { return op(run).sum_tiles(round); },
-                 .body =
-                     [=](const Run& run, int64_t tile, float* scratch) {
-                       op(run).sum(*run.kernels, run.buffer(partial), run.buffer(a), run.buffer(b),
-                                   round, tile, scratch);
-                     },
-                 .scratch = largest.scratch()});
-    program.add({.what = what + ", total",
-                 .uses = {partial},
-                 .tiles = [=](const Run& run) { return op(run).reduce_tiles(round); },
-                 .body =
-                     [=](const Run& run, int64_t tile, float*) {
-                       op(run).reduce(*run.kernels, run.gradients + offset, run.buffer(partial),
-                                      round, tile);
-                     }});
+    phases.push_back({.what = what + ", along K",
+                      .uses = {a, b, partial},
+                      .tiles = [=](const Run& run) { return op(run).sum_tiles(round); },
+                      .body =
+                          [=](const Run& run, int64_t tile, float* scratch) {
+                            op(run).sum(*run.kernels, run.buffer(partial), run.buffer(a),
+                                        run.buffer(b), round, tile, scratch);
+                          },
+                      .scratch = largest.scratch()});
+    phases.push_back({.what = what + ", total",
+                      .uses = {partial},
+                      .tiles = [=](const Run& run) { return op(run).reduce_tiles(round); },
+                      .body =
+                          [=](const Run& run, int64_t tile, float*) {
+                            op(run).reduce(*run.kernels, run.gradients + offset,
+                                           run.buffer(partial), round, tile);
+                          }});
   }
+  program.add_gradient(std::move(phases));
 }
 
 }  // namespace lamina::engine

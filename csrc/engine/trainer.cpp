@@ -17,7 +17,7 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kLongBatch = std::chrono::milliseconds(20);
 constexpr auto kServiceEvery = std::chrono::milliseconds(50);
 
-// That a worker of a pass should get at the least: 50 us or so.
+// That a worker of a pass of one batch should get at the least; half of them, of more batches.
 constexpr int64_t kTilesPerWorker = 8;
 
 }  // namespace
@@ -51,6 +51,7 @@ Trainer::Trainer(std::shared_ptr<Network> network, Mode mode, int64_t capacity,
   if (program_.predicts()) {
     add_output();
   } else {
+    add_gather_targets();
     add_loss(places);
     if (mode == Mode::train) {
       network_->add_backward(program_, places, dy_);
@@ -111,17 +112,18 @@ void Trainer::start(const Pass& pass) {
   position_ = 0;
 }
 
-// A worker that never gets a tile would only be woken, and a few tiles do not pay for waking one.
+// A worker that never gets a tile would only be woken, and a few tiles a batch do not pay for what
+// it and the others read of each other's.
 int Trainer::workers_for(const Run& run, int64_t batches) const {
   int64_t most = 1, shared = 0;
   for (const Step& step : program_.steps()) {
-    const int64_t tiles = step.tiles(run);
+    const int64_t tiles = step.worth_sharing(run);
     most = std::max(most, tiles);
-    if (tiles > 1) shared += tiles;
+    shared += tiles;
   }
-  const int64_t worth =
-      std::max<int64_t>(1, shared * std::min(batches, kTilesPerWorker) / kTilesPerWorker);
-  return static_cast<int>(std::min({most, worth, static_cast<int64_t>(num_threads())}));
+  const int64_t paid = shared * std::min<int64_t>(batches, 2) / kTilesPerWorker;
+  return static_cast<int>(
+      std::min({most, std::max<int64_t>(1, paid), static_cast<int64_t>(num_threads())}));
 }
 
 // Points the run at the next batch; false if there is none.

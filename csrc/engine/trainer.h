@@ -73,6 +73,7 @@ class Trainer {
   };
 
   void add_gather();
+  void add_gather_targets();
   void add_output();
   void add_loss(const std::vector<Place>& places);
   void add_host_rows(int y);

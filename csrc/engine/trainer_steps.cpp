@@ -11,9 +11,6 @@
 namespace lamina::engine {
 namespace {
 
-// Rows of a batch whose columns workers share out, in one tile of its gathering.
-constexpr int64_t kColumnRows = 32;
-
 RowSource rows_from(RowSource source, int64_t first) {
   source.data = static_cast<const char*>(source.data) + first * source.row_bytes;
   return source;
@@ -37,7 +34,7 @@ void Trainer::add_gather() {
   const ops::GemmBlocks columns{size};
   const auto by_columns = [this](const Run& run) { return run.has_few_workers(column_workers_); };
   const auto pieces = [=](const Run& run) {
-    return by_columns(run) ? ops::Pieces{run.rows, kColumnRows}
+    return by_columns(run) ? ops::Pieces{run.rows, kLiveBits}
                            : ops::row_tiles(run.rows, size, ops::kStepTile);
   };
   program_.add(
@@ -57,33 +54,38 @@ void Trainer::add_gather() {
                                       rows.length(tile % rows.count()), column,
                                       by_columns(run) ? columns.length(block) : size, 1.0f);
            }});
-  if (program_.predicts()) return;
+}
+
+void Trainer::add_gather_targets() {
   const int64_t target = sparse_targets() ? inner_ : inner_ * cols_;
   y_true_ = program_.buffer(target);
   weights_ = program_.buffer(inner_);
-  program_.add(
+  program_.add_rows(
       {.what = "gather targets",
        .uses = {y_true_, weights_},
-       .tiles = [](const Run&) -> int64_t { return 1; },
+       .per_row = 1,
+       .cols = target + inner_,
        .body =
-           [=, this](const Run& run, int64_t, float*) {
+           [=, this](const Run& run, int64_t first, int64_t rows, float*) {
              const RowSource source = rows_from(pass_.y, index_base_);
-             float* y = run.buffer(y_true_);
+             const int64_t* index = index_ + first;
+             float* y = run.buffer(y_true_) + first * target;
              if (sparse_targets()) {
                const auto bytes = static_cast<size_t>(target) * sizeof(int32_t);
                const char* data = static_cast<const char*>(source.data);
-               for (int64_t i = 0; i < run.rows; ++i) {
-                 std::memcpy(y + i * target, data + index_[i] * source.row_bytes, bytes);
+               for (int64_t i = 0; i < rows; ++i) {
+                 std::memcpy(y + i * target, data + index[i] * source.row_bytes, bytes);
                }
              } else {
-               run.kernels->gather_rows(y, target, source, index_, run.rows, 0, target, 1.0f);
+               run.kernels->gather_rows(y, target, source, index, rows, 0, target, 1.0f);
              }
-             float* w = run.buffer(weights_);
-             for (int64_t i = 0; i < run.rows; ++i) {
-               const float value = pass_.weights ? pass_.weights[index_base_ + index_[i]] : 1.0f;
+             float* w = run.buffer(weights_) + first * inner_;
+             for (int64_t i = 0; i < rows; ++i) {
+               const float value = pass_.weights ? pass_.weights[index_base_ + index[i]] : 1.0f;
                std::fill_n(w + i * inner_, inner_, value);
              }
-           }});
+           },
+       .cost = 16});
 }
 
 void Trainer::add_output() {
@@ -109,16 +111,15 @@ void Trainer::add_loss(const std::vector<Place>& places) {
   const ActivationSpec* last =
       fused_ ? network_->layers()[places.size() - 1]->last_activation() : nullptr;
 
-  const int64_t height = ops::row_tiles(1, cols_, ops::kStepTile / 4).size;  // of exponentials
-  program_.add(
+  program_.add_rows(
       {.what = "loss",
        .uses = {y, y_true_, weights_, values_, dy_, smoothed, activated},
-       .tiles = [=, this](const Run& run) { return (run.rows * inner_ + height - 1) / height; },
+       .per_row = inner_,
+       .cols = cols_,
        .body =
-           [=, this](const Run& run, int64_t tile, float* scratch) {
+           [=, this](const Run& run, int64_t first, int64_t rows, float* scratch) {
              const Kernels& k = *run.kernels;
              const int64_t all = run.rows * inner_;
-             const int64_t first = tile * height, rows = std::min(height, all - first);
              const int64_t place = first * cols_;
              const float* logits = run.buffer(y) + place;
              float* out = run.buffer(activated) + place;
@@ -147,7 +148,8 @@ void Trainer::add_loss(const std::vector<Place>& places) {
                          logits, truth, run.buffer(weights_) + first, rows, cols_,
                          1.0f / static_cast<float>(all), fused_ || loss_->from_logits);
            },
-       .scratch = height * (2 + cols_)});
+       .cost = 4,  // of exponentials
+       .row_scratch = 2 + cols_});
   add_host_rows(activated);
   add_totals();
 }
@@ -188,7 +190,7 @@ void Trainer::add_host_rows(int y) {
 // Sums in double, in the order of the rows, by one worker. The host's values are one a batch row,
 // the others inner_ a batch row.
 void Trainer::add_totals() {
-  program_.add(
+  program_.add_commit(
       {.what = "totals",
        .uses = {values_, weights_},
        .tiles = [](const Run&) -> int64_t { return 1; },

@@ -143,9 +143,9 @@ void embedding_backward(float* dtable, const float* dy, const int32_t* index, in
                         int64_t dim, int64_t begin, int64_t end);
 
 // optimizer.cpp
-void sgd_step(float* w, const float* dw, int64_t n, float rate);
-void sgd_momentum_step(float* w, float* m, const float* dw, int64_t n, float rate, float momentum,
+bool sgd_step(float* w, const float* dw, int64_t n, float rate);
+bool sgd_momentum_step(float* w, float* m, const float* dw, int64_t n, float rate, float momentum,
                        bool nesterov);
-void adam_step(float* w, float* m, float* v, const float* dw, int64_t n, const AdamStep& step);
+bool adam_step(float* w, float* m, float* v, const float* dw, int64_t n, const AdamStep& step);
 
 }  // namespace lamina::LAMINA_ISA

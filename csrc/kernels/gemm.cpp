@@ -171,6 +171,18 @@ bool is_done_in_tile(const GemmEpilogue* e) {
   return e == nullptr || e->activation == Activation::linear || e->activation == Activation::relu;
 }
 
+// to[i * to_row + c] = from[c * from_row + i] for i < rows and c < columns, zero for
+// columns <= c < width; all up to 16.
+void transpose_edge(float* to, int64_t to_row, const float* from, int64_t from_row, int64_t rows,
+                    int64_t columns, int64_t width) {
+  alignas(64) float block[kLanes * kLanes], turned[kLanes * kLanes];
+  for (int64_t c = 0; c < kLanes; ++c) {
+    store(block + c * kLanes, c < columns ? load_upto(from + c * from_row, rows) : zero());
+  }
+  transpose16(turned, kLanes, block, kLanes);
+  for (int64_t i = 0; i < rows; ++i) store_upto(to + i * to_row, load(turned + i * kLanes), width);
+}
+
 }  // namespace
 
 void gemm_block(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t a_col,
@@ -254,17 +266,24 @@ void gemm_pack(float* packed, int64_t width, const float* b, int64_t b_row, int6
     }
     return;
   }
-  // A transpose in blocks of sixteen by sixteen, and element by element at the edges.
-  const int64_t whole_k = b_row == 1 ? k / kLanes * kLanes : 0;
-  const int64_t whole_n = b_row == 1 ? n / kLanes * kLanes : 0;
-  for (int64_t j = 0; j < whole_n; j += kLanes) {
-    for (int64_t p = 0; p < whole_k; p += kLanes) {
-      transpose16(packed + p * width + j, width, b + p + j * b_col, b_col);
-    }
-  }
-  for (int64_t p = 0; p < k; ++p) {
-    for (int64_t j = p < whole_k ? whole_n : 0; j < width; ++j) {
-      packed[p * width + j] = j < n ? b[p * b_row + j * b_col] : 0.0f;
+  for (int64_t j = 0; j < width; j += kLanes) {
+    for (int64_t p = 0; p < k; p += kLanes) {
+      const int64_t rows = k - p < kLanes ? k - p : kLanes;
+      const int64_t columns = n - j < kLanes ? n - j : kLanes;
+      float* to = packed + p * width + j;
+      const float* from = b + p * b_row + j * b_col;
+      if (b_row != 1 || columns <= 0) {
+        for (int64_t i = 0; i < rows; ++i) {
+          for (int64_t c = 0; c < kLanes && j + c < width; ++c) {
+            to[i * width + c] = c < columns ? from[i * b_row + c * b_col] : 0.0f;
+          }
+        }
+      } else if (rows == kLanes && columns == kLanes) {
+        transpose16(to, width, from, b_col);
+      } else {
+        transpose_edge(to, width, from, b_col, rows, columns,
+                       width - j < kLanes ? width - j : kLanes);
+      }
     }
   }
 }

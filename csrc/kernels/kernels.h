@@ -315,14 +315,14 @@ struct Kernels {
   void (*embedding_backward)(float* dtable, const float* dy, const int32_t* index, int64_t rows,
                              int64_t dim, int64_t begin, int64_t end);
 
-  // --- optimizer.cpp: n parameters, one pass ----------------------------------------------------
+  // --- optimizer.cpp: n parameters, one pass; true only if all are finite after it ---------------
   // w -= rate * dw
-  void (*sgd_step)(float* w, const float* dw, int64_t n, float rate);
+  bool (*sgd_step)(float* w, const float* dw, int64_t n, float rate);
   // m = momentum * m - rate * dw;  w += m, or with nesterov w += momentum * m - rate * dw
-  void (*sgd_momentum_step)(float* w, float* m, const float* dw, int64_t n, float rate,
+  bool (*sgd_momentum_step)(float* w, float* m, const float* dw, int64_t n, float rate,
                             float momentum, bool nesterov);
   // m += decay_1 (dw - m);  v += decay_2 (dw^2 - v);  w -= rate * m / (sqrt(v) + epsilon)
-  void (*adam_step)(float* w, float* m, float* v, const float* dw, int64_t n, const AdamStep& step);
+  bool (*adam_step)(float* w, float* m, float* v, const float* dw, int64_t n, const AdamStep& step);
 };
 
 // The tables of the instruction sets that this build holds: one definition in each table.cpp.

@@ -4,33 +4,52 @@
 #include "kernels/simd.h"
 
 namespace lamina::LAMINA_ISA {
+namespace {
 
-void sgd_step(float* w, const float* dw, int64_t n, float rate) {
+// Stays zero while what it sees is finite, and is NaN from then on.
+struct Finite {
+  f32x16 marks = zero();
+  LAMINA_INLINE void see(f32x16 w) { marks = fma(w, zero(), marks); }
+  LAMINA_INLINE bool all() const { return !any(is_nan(marks)); }
+};
+
+}  // namespace
+
+bool sgd_step(float* w, const float* dw, int64_t n, float rate) {
   const f32x16 r = splat(rate);
+  Finite finite;
   for_each_vector(n, [&](int64_t i, int64_t lanes) {
-    store_upto(w + i, fnma(r, load_upto(dw + i, lanes), load_upto(w + i, lanes)), lanes);
+    const f32x16 fresh = fnma(r, load_upto(dw + i, lanes), load_upto(w + i, lanes));
+    finite.see(fresh);
+    store_upto(w + i, fresh, lanes);
   });
+  return finite.all();
 }
 
-void sgd_momentum_step(float* w, float* m, const float* dw, int64_t n, float rate, float momentum,
+bool sgd_momentum_step(float* w, float* m, const float* dw, int64_t n, float rate, float momentum,
                        bool nesterov) {
   const f32x16 r = splat(rate), mu = splat(momentum);
+  Finite finite;
   for_each_vector(n, [&](int64_t i, int64_t lanes) {
     const f32x16 g = load_upto(dw + i, lanes);
     const f32x16 velocity = fnma(r, g, mu * load_upto(m + i, lanes));
     const f32x16 step = nesterov ? fnma(r, g, mu * velocity) : velocity;
+    const f32x16 fresh = load_upto(w + i, lanes) + step;
+    finite.see(fresh);
     store_upto(m + i, velocity, lanes);
-    store_upto(w + i, load_upto(w + i, lanes) + step, lanes);
+    store_upto(w + i, fresh, lanes);
   });
+  return finite.all();
 }
 
 // Kingma and Ba, "Adam: a method for stochastic optimization" (ICLR 2015), with epsilon beside the
 // root of the uncorrected v as in Keras ("epsilon hat" of the paper). The root is a Newton step: an
 // exact one would wait for the divider, which is taken by the quotient.
 // A v beyond 2^127 counts as that, and so all but stops its parameter.
-void adam_step(float* w, float* m, float* v, const float* dw, int64_t n, const AdamStep& step) {
+bool adam_step(float* w, float* m, float* v, const float* dw, int64_t n, const AdamStep& step) {
   const f32x16 rate = splat(step.rate), epsilon = splat(step.epsilon);
   const f32x16 fresh_m = splat(step.decay_1), fresh_v = splat(step.decay_2);
+  Finite finite;
   for_each_vector(n, [&](int64_t i, int64_t lanes) {
     const f32x16 g = load_upto(dw + i, lanes);
     f32x16 mean = load_upto(m + i, lanes);
@@ -38,10 +57,13 @@ void adam_step(float* w, float* m, float* v, const float* dw, int64_t n, const A
     mean = fma(fresh_m, g - mean, mean);
     square = fnma(fresh_v, fnma(g, g, square), square);
     const f32x16 update = rate * mean / (square_root(square) + epsilon);
+    const f32x16 fresh = load_upto(w + i, lanes) - update;
+    finite.see(fresh);
     store_upto(m + i, mean, lanes);
     store_upto(v + i, square, lanes);
-    store_upto(w + i, load_upto(w + i, lanes) - update, lanes);
+    store_upto(w + i, fresh, lanes);
   });
+  return finite.all();
 }
 
 }  // namespace lamina::LAMINA_ISA

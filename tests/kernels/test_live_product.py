@@ -177,6 +177,35 @@ def test_training_multiplies_by_a_weight_that_is_not_finite(row, count, threads)
     assert np.isnan(model.train_on_batch(x, y))
 
 
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("row", [0, 191, 192, 599])
+@pytest.mark.parametrize(
+    ("optimizer", "value"),
+    [
+        (lambda: la.optimizers.SGD(1e25), 1.0),
+        (lambda: la.optimizers.SGD(1e25, momentum=0.5), 1.0),
+        (lambda: la.optimizers.Adam(3e38, epsilon=1e-30), 1e-30),
+    ],
+    ids=["sgd", "momentum", "adam"],
+)
+def test_an_update_that_overflows_is_multiplied_by_zero(optimizer, value, row, count, threads):
+    """Three batches make a row of the kernel infinite; the fourth, in the same call, has zeros
+    there."""
+    threads(count)
+    x = np.zeros((48, 600), np.float32)
+    x[:36, row] = value
+    x[36:, (row + 7) % 600] = 1.0
+    y = np.full((48, 32), 1e20, np.float32)
+    weights = []
+    for before in ([], [all_terms()]):
+        model = dense(x, 32, *before, optimizer=optimizer(), use_bias=False)
+        model.set_weights([np.ones((600, 32), np.float32)])
+        model.fit(x, y, batch_size=12, shuffle=False, verbose=0)
+        weights.append(model.get_weights()[0])
+    assert np.isnan(weights[1][(row + 7) % 600]).all()
+    np.testing.assert_array_equal(*weights)
+
+
 @pytest.mark.parametrize(
     "keep",
     [

@@ -41,20 +41,20 @@ class Dense final : public Layer {
     const Activation function = fused ? activation_.function : Activation::linear;
     const float alpha = activation_.alpha;
     if (!live_dense(place).add_forward(program, place, name(), z, function, alpha)) {
-      add_product(program,
-                  {.what = name() + " forward",
-                   .uses = {x, z},
-                   .b_is_weights = true,
-                   .shape =
-                       [=](const Run& run) {
-                         return ops::Gemm{.m = run.rows * per_row, .n = units, .k = inputs};
-                       },
-                   .operands = [=](const Run& run) -> ProductOperands {
-                     return {run.buffer(z),
-                             run.buffer(x),
-                             run.parameters + kernel,
-                             {bias < 0 ? nullptr : run.parameters + bias, function, alpha}};
-                   }});
+      add_row_product(program,
+                      {.what = name() + " forward",
+                       .uses = {x, z},
+                       .shape =
+                           [=](const Run& run) {
+                             return ops::Gemm{.m = run.rows * per_row, .n = units, .k = inputs};
+                           },
+                       .operands = [=](const Run& run) -> ProductOperands {
+                         return {run.buffer(z),
+                                 run.buffer(x),
+                                 run.parameters + kernel,
+                                 {bias < 0 ? nullptr : run.parameters + bias, function, alpha}};
+                       }},
+                      per_row);
     }
     place.y = z;
     if (fused) {
@@ -80,18 +80,18 @@ class Dense final : public Layer {
     }
     if (!place.needs_dx) return;
     const int dx = place.dx = program.buffer(place.input_size());
-    add_product(program,
-                {.what = name() + " input gradient",
-                 .uses = {dz, dx},
-                 .b_is_weights = true,
-                 .shape =
-                     [=](const Run& run) {
-                       return ops::Gemm{
-                           .m = run.rows * per_row, .n = inputs, .k = units, .trans_b = true};
-                     },
-                 .operands = [=](const Run& run) -> ProductOperands {
-                   return {run.buffer(dx), run.buffer(dz), run.parameters + kernel};
-                 }});
+    add_row_product(program,
+                    {.what = name() + " input gradient",
+                     .uses = {dz, dx},
+                     .shape =
+                         [=](const Run& run) {
+                           return ops::Gemm{
+                               .m = run.rows * per_row, .n = inputs, .k = units, .trans_b = true};
+                         },
+                     .operands = [=](const Run& run) -> ProductOperands {
+                       return {run.buffer(dx), run.buffer(dz), run.parameters + kernel};
+                     }},
+                    per_row);
   }
 
  private:
@@ -114,15 +114,15 @@ class Dense final : public Layer {
       g.k = run.rows * per_row;
       return g;
     };
-    add_product(program,
-                {.what = name() + " kernel gradient",
-                 .uses = {x, dz},
-                 .b_is_weights = false,
-                 .shape = product,
-                 .operands = [=](const Run& run) -> ProductOperands {
-                   return {run.gradients + kernel, run.buffer(x), run.buffer(dz)};
-                 }},
-                [=](const Run& run) { return ops::LongProduct{product(run)}.rounds() > 0; });
+    program.add_gradient(gradient_product(
+        program,
+        {.what = name() + " kernel gradient",
+         .uses = {x, dz},
+         .shape = product,
+         .operands = [=](const Run& run) -> ProductOperands {
+           return {run.gradients + kernel, run.buffer(x), run.buffer(dz)};
+         }},
+        [=](const Run& run) { return ops::LongProduct{product(run)}.rounds() > 0; }));
     // Workers share out a long K, unless the product is made of bf16 parts.
     if (multiplies_in_parts(program, most)) return;
     add_long_product(program, name() + " kernel gradient", x, dz, kernel, most, product);

@@ -1,9 +1,18 @@
 #include "engine/layers/live_dense.h"
 
+#include <utility>
+
 #include "engine/product_steps.h"
 #include "ops/long_product.h"
 
 namespace lamina::engine {
+namespace {
+
+constexpr int64_t kCheckedWords = 4;  // a tile
+
+uint32_t* words_of(const Run& run, int id) { return reinterpret_cast<uint32_t*>(run.buffer(id)); }
+
+}  // namespace
 
 bool LiveDense::add_forward(Program& program, Place& place, const std::string& name, int z,
                             Activation activation, float alpha) const {
@@ -16,54 +25,78 @@ bool LiveDense::add_forward(Program& program, Place& place, const std::string& n
       multiplies_in_parts(program, {.m = inputs, .n = units, .k = rows})) {
     return false;
   }
-  // Few workers are about to update the kernel, a piece of its rows each.
-  const int along_k = training && !place.frozen ? most.along_k_workers() : 0;
-  const auto forward = [=](const Run& run) {
-    return self.product(run.rows, training, false, run.has_few_workers(along_k));
-  };
+  const auto forward = [=](const Run& run) { return self.product(run.rows, training, false); };
   const auto epilogue = [=](const Run& run) -> GemmEpilogue {
     return {self.bias < 0 ? nullptr : run.parameters + self.bias, activation, alpha};
   };
-  place.column_workers = along_k;
+  // Few workers are about to update the kernel, a piece of its rows each.
+  const int few = training && !place.frozen ? most.along_k_workers() : 0;
+  const auto along_k = [=](const Run& run) { return run.has_few_workers(few); };
+  place.column_workers = few;
+  const bool gathered = place.x_is_input && rows_per_row == 1;
+  const auto follows_gather = [=](const Run& run) { return gathered && along_k(run); };
+
   const int x = place.x, live = place.live = program.buffer(0, most.map().floats());
-  const int partial = program.buffer(0, along_k > 1 ? most.partial_floats() : 0);
+  const int always = program.buffer(0, most.check_words());
+  const int partial = program.buffer(0, few > 1 ? most.partial_floats() : 0);
+  program.watch({.offset = kernel,
+                 .size = inputs * units,
+                 .unit = kLiveBits * units,
+                 .buffer = always,
+                 .mark = [=](const Run& run, int64_t word, bool finite) {
+                   forward(run).mark(words_of(run, always), word, finite);
+                 }});
   program.add({.what = name + " zeros of the input",
                .uses = {x, live},
-               .tiles = [=](const Run& run) { return forward(run).map().tiles(); },
+               .tiles =
+                   [=](const Run& run) {
+                     const ops::LiveMap map = forward(run).map();
+                     return along_k(run) ? map.block_tiles() : map.row_tiles();
+                   },
                .body =
                    [=](const Run& run, int64_t tile, float*) {
-                     forward(run).map().scan(*run.kernels, run.buffer(live), run.buffer(x), tile);
-                   }});
-  program.add({.what = name + " zeros of the input, total",
-               .uses = {live},
-               .tiles = [](const Run&) -> int64_t { return 1; },
-               .body = [=](const Run& run, int64_t,
-                           float*) { forward(run).map().add_up(run.buffer(live)); }});
-  program.add({.what = name + " check of the kernel",
-               .uses = {live},
-               .tiles = [=](const Run& run) { return forward(run).check_tiles(); },
+                     const ops::LiveMap map = forward(run).map();
+                     if (along_k(run)) {
+                       map.scan_block(*run.kernels, run.buffer(live), run.buffer(x), tile);
+                     } else {
+                       map.scan_rows(*run.kernels, run.buffer(live), run.buffer(x), tile);
+                     }
+                   },
+               .continues = follows_gather});
+  program.add({.what = name + " forward, along K",
+               .uses = {x, z, live, always, partial},
+               .tiles = [=](const Run& run) -> int64_t {
+                 return along_k(run) ? forward(run).map().block_tiles() : 0;
+               },
                .body =
                    [=](const Run& run, int64_t tile, float*) {
-                     forward(run).check(*run.kernels, run.buffer(live),
-                                        run.parameters + self.kernel, tile);
-                   }});
-  program.add({.what = name + " forward",
-               .uses = {x, z, live, partial},
-               .tiles = [=](const Run& run) { return forward(run).tiles(); },
-               .body =
-                   [=](const Run& run, int64_t tile, float*) {
-                     forward(run).run(*run.kernels, run.buffer(z), run.buffer(partial),
+                     forward(run).sum(*run.kernels, run.buffer(z), run.buffer(partial),
                                       run.buffer(x), run.parameters + self.kernel, run.buffer(live),
-                                      epilogue(run), tile);
-                   }});
-  program.add({.what = name + " forward, total",
-               .uses = {z, partial},
-               .tiles = [=](const Run& run) { return forward(run).finish_tiles(); },
-               .body =
-                   [=](const Run& run, int64_t tile, float*) {
-                     forward(run).finish(*run.kernels, run.buffer(z), run.buffer(partial),
-                                         epilogue(run), tile);
-                   }});
+                                      words_of(run, always), tile);
+                   },
+               .continues = along_k});
+  program.add(
+      {.what = name + " forward",
+       .uses = {x, z, live, always},
+       .tiles = [=](const Run& run) -> int64_t { return along_k(run) ? 0 : forward(run).tiles(); },
+       .body =
+           [=](const Run& run, int64_t tile, float*) {
+             forward(run).run(*run.kernels, run.buffer(z), run.buffer(x),
+                              run.parameters + self.kernel, run.buffer(live), words_of(run, always),
+                              epilogue(run), tile);
+           }});
+  if (few < 2) return true;
+  program.add_rows({.what = name + " forward, total",
+                    .uses = {z, partial},
+                    .per_row = rows_per_row,
+                    .cols = units,
+                    .body =
+                        [=](const Run& run, int64_t first, int64_t count, float*) {
+                          if (!along_k(run)) return;
+                          forward(run).finish(*run.kernels, run.buffer(z), run.buffer(partial),
+                                              epilogue(run), first, count);
+                        },
+                    .cost = ops::GemmBlocks{inputs}.count()});
   return true;
 }
 
@@ -76,22 +109,28 @@ bool LiveDense::add_kernel_gradient(Program& program, const Place& place,
   // A long batch of few columns is shared out along the batch instead.
   if (live == kNoBuffer || ops::LongProduct{plain}.rounds() > 0) return false;
   const auto gradient = [=](const Run& run) { return self.product(run.rows, true, true); };
-  program.add({.what = name + " check of the gradient",
-               .uses = {dz, live},
-               .tiles = [=](const Run& run) { return gradient(run).check_tiles(); },
-               .body =
-                   [=](const Run& run, int64_t tile, float*) {
-                     gradient(run).check(*run.kernels, run.buffer(live), run.buffer(dz), tile);
-                   }});
-  program.add({.what = name + " kernel gradient",
-               .uses = {x, dz, live},
+  const int always = program.buffer(0, product(program.capacity(), true, true).check_words());
+  const auto words = [=](const Run& run) {
+    return ops::Pieces{gradient(run).check_words(), kCheckedWords};
+  };
+  Step check{.what = name + " check of the gradient",
+             .uses = {dz, always},
+             .tiles = [=](const Run& run) { return words(run).count(); },
+             .body =
+                 [=](const Run& run, int64_t tile, float*) {
+                   gradient(run).check(*run.kernels, words_of(run, always), run.buffer(dz),
+                                       words(run).begin(tile), words(run).end(tile));
+                 }};
+  Step product{.what = name + " kernel gradient",
+               .uses = {x, dz, live, always},
                .tiles = [=](const Run& run) { return gradient(run).tiles(); },
                .body =
                    [=](const Run& run, int64_t tile, float*) {
-                     gradient(run).run(*run.kernels, run.gradients + self.kernel, nullptr,
-                                       run.buffer(x), run.buffer(dz), run.buffer(live),
+                     gradient(run).run(*run.kernels, run.gradients + self.kernel, run.buffer(x),
+                                       run.buffer(dz), run.buffer(live), words_of(run, always),
                                        {nullptr, Activation::linear, 0.0f}, tile);
-                   }});
+                   }};
+  program.add_gradient({std::move(check), std::move(product)});
   return true;
 }
 

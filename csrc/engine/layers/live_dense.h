@@ -20,9 +20,8 @@ struct LiveDense {
   bool add_kernel_gradient(Program& program, const Place& place, const std::string& name) const;
 
  private:
-  ops::LiveProduct product(int64_t rows, bool training, bool gradient,
-                           bool by_columns = false) const {
-    return {{rows * rows_per_row, inputs, training, by_columns}, units, gradient};
+  ops::LiveProduct product(int64_t rows, bool training, bool gradient) const {
+    return {{rows * rows_per_row, inputs, training}, units, gradient};
   }
 };
 

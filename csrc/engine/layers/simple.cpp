@@ -90,7 +90,7 @@ class Dropout final : public Layer {
           run.kernels->dropout(run.buffer(y) + first, run.buffer(x) + first, stream, first, n,
                                rate);
         },
-        ops::kStepTile / 4);  // random numbers take longer than other functions
+        4, 64);  // random numbers take longer than other functions, and come in blocks
   }
 
   float rate_;
