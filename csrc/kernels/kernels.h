@@ -154,7 +154,8 @@ struct Kernels {
   void (*gemm_block)(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t a_col,
                      const float* b, int64_t b_row, int64_t m, int64_t n, int64_t k, float alpha,
                      float beta, const GemmEpilogue* epilogue, const LiveTerms* live);
-  // The same with B[p, j] = strips[j / w * k * w + p * w + j % w], w being kStripColumns.
+  // The same with B[p, j] = strips[j / w * k * w + p * w + j % w], w being the ISA's own, a divisor
+  // of kStripColumns.
   void (*gemm_strips)(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t a_col,
                       const float* strips, int64_t m, int64_t n, int64_t k, float alpha, float beta,
                       const GemmEpilogue* epilogue);

@@ -38,8 +38,9 @@
 //                                                           from[j * from_row + i], 16 x 16
 //
 // The tile of the GEMM micro-kernel is a constant of the instruction set too: tile_rows x
-// tile_vectors accumulators, with the register budget beside it. So are random_groups, the groups
-// of 64 random numbers made side by side: as many as the registers hold.
+// tile_vectors accumulators, with the register budget beside it; strip_bands tiles, one below the
+// other, meet a strip of B. So are random_groups, the groups of 64 random numbers made side by
+// side: as many as the registers hold.
 #pragma once
 
 #include <cstdint>

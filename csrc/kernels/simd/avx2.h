@@ -11,6 +11,7 @@ namespace {
 // 16 registers: 6 x 1 accumulators of two registers each, 2 of B, 1 broadcast of A, 1 spare.
 constexpr int tile_rows = 6;
 constexpr int tile_vectors = 1;
+constexpr int strip_bands = 12;  // a strip is 14 KB, the rows of 12 bands 63 KB
 constexpr int live_vectors = 2;  // kLiveRows x 2 accumulators of two registers, 3 of A, 1 of B
 constexpr int random_groups = 1;
 

@@ -16,6 +16,7 @@ namespace {
 // 32 registers: 6 x 4 accumulators, 4 of B, 1 broadcast of A, 3 spare.
 constexpr int tile_rows = 6;
 constexpr int tile_vectors = 4;
+constexpr int strip_bands = 1;    // a strip of 64 columns goes beyond the first-level cache
 constexpr int live_vectors = 8;   // kLiveRows x 8 accumulators, 3 broadcasts of A, 1 of B
 constexpr int random_groups = 2;  // of random numbers at a time: 16 registers of state
 

@@ -11,6 +11,7 @@ namespace {
 
 constexpr int tile_rows = 4;
 constexpr int tile_vectors = 1;
+constexpr int strip_bands = 16;
 constexpr int live_vectors = 1;
 constexpr int random_groups = 1;
 
