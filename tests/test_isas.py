@@ -4,10 +4,12 @@ each, and give the same bits on all of them, with one thread and with several.
 The instruction set is picked at import, so each gets a process of its own.
 """
 
+import functools
 import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -50,14 +52,17 @@ def test_the_kernels_pass_their_tests(isa):
         pytest.skip(f"{isa} is what this process picked: its kernel tests are in this very run")
     name = "from lamina import _core; print(_core.isa)"
     assert run(isa, "-c", name).stdout.strip() == isa
-    arguments = "-m", "pytest", "-p", "no:cacheprovider", "--tb=short", HERE / "kernels"
-    result = run(isa, *arguments)
-    assert result.returncode == 0, f"{isa}:\n{result.stdout[-6000:]}{result.stderr[-2000:]}"
-    assert " passed" in result.stdout
+    arguments = "-m", "pytest", "-p", "no:cacheprovider", "--tb=short"
+    files = sorted((HERE / "kernels").glob("test_*.py"))
+    with ThreadPoolExecutor(2) as pool:  # side by side: portable takes most of a minute
+        for result in pool.map(lambda file: run(isa, *arguments, file), files):
+            assert result.returncode == 0, f"{isa}:\n{result.stdout[-6000:]}{result.stderr[-2000:]}"
+            assert " passed" in result.stdout
 
 
 @pytest.fixture(scope="module")
 def digests():
+    @functools.cache
     def of(isa, threads):
         result = run(isa, HERE / "kernel_digests.py", threads=threads)
         assert result.returncode == 0, result.stderr
