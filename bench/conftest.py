@@ -45,6 +45,17 @@ def probe(report, tmp_path_factory) -> Path | None:
         return None
 
 
+@pytest.fixture(scope="session")
+def turn(probe, report, plan):
+    """turn(threads, run): what run() returns, on a machine that is all there if it can be had."""
+    if probe is None or plan.smoke:
+        return lambda threads, run: run()
+    watch = limits.Watch(
+        report.limits, lambda threads: limits.measure(probe, {}, threads, plan.probe)["fma"]
+    )
+    return watch.turn
+
+
 @pytest.fixture
 def probed(probe, report, plan, threads):
     """Asks the machine for its limits with so many threads, before a test and after it."""

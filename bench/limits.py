@@ -9,6 +9,8 @@ import os
 import shlex
 import shutil
 import subprocess
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,6 +43,7 @@ class Limits:
     caches: dict[str, int] = field(default_factory=dict)  # bytes: L1, L2 of a core; L3 shared
     rates: dict[int, dict] = field(default_factory=dict)  # by threads: what probe.cpp prints
     clock: dict[int, list] = field(default_factory=dict)  # by threads: every "fma" of the run
+    turns: dict[int, dict] = field(default_factory=dict)  # by threads: what Watch counts
     reason: str = ""  # why there are none
 
     def add(self, threads: int, rates: dict) -> None:
@@ -58,6 +61,9 @@ class Limits:
             clock = self.clock.get(threads, []) + other.clock[threads]
             self.add(threads, rates)
             self.clock[threads] = clock
+        for threads, counts in other.turns.items():
+            mine = self.turns.setdefault(threads, {})
+            mine |= {name: mine.get(name, 0) + count for name, count in counts.items()}
         self.reason = "" if self.rates else self.reason or other.reason
 
     def share(self, work: Work | None, threads: int, seconds: float) -> tuple[float, str] | None:
@@ -69,8 +75,8 @@ class Limits:
             return work.flops / seconds / (rates["fma"] * 1e9), "FMA"
         size = work.read + work.written if work.resident is None else work.resident
         level = self.level(size, threads)
-        # A reduction writes next to nothing; what changes its arrays in place spares the memory
-        # the reads that come before other stores; the rest moves data as the triad does.
+        # A reduction writes next to nothing; an optimizer changes three of four arrays in place;
+        # the rest moves data as the triad does.
         kind = "read" if work.written < work.read / 10 else "update" if work.resident else "triad"
         rate = max(value for name, value in rates.items() if name.startswith(f"{level} {kind}"))
         return (work.read + work.written) / seconds / (rate * 1e9), level
@@ -106,8 +112,9 @@ def build(folder: Path) -> Path:
 
 
 def measure(binary: Path, caches: dict[str, int], threads: int, seconds: float) -> dict:
-    """The rates of so many threads, each on a CPU of its own, the ones that peers.py picks."""
-    sizes = [str(caches[level]) for level in ("L1", "L2", "L3")]
+    """The rates of so many threads, each on a CPU of its own, the ones that peers.py picks. Without
+    caches the FMA loop's alone."""
+    sizes = [str(caches.get(level, 0)) for level in ("L1", "L2", "L3")]
     cpus = [str(cpu) for cpu in peers.usable_cpus()[:threads]]
     command = [str(binary), str(seconds), *sizes, *cpus]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
@@ -117,6 +124,43 @@ def measure(binary: Path, caches: dict[str, int], threads: int, seconds: float) 
         name: float(value) if isinstance(value, int | float) else value
         for name, value in json.loads(done.stdout).items()
     }
+
+
+class Watch:
+    """Takes turns of contenders again that a machine spoiled which was not whole: the host of a
+    virtual one may lend its processors to others for minutes, and a loop of multiply-adds on as
+    many threads, which shares nothing, runs slower then. Counts how often, in limits.turns."""
+
+    WHOLE = 0.9  # of the best that the loop has shown
+    TURNS, WAITS, PAUSE = 3, 10, 2.0  # of a contender; before a turn, for so many seconds each
+
+    def __init__(self, limits: Limits, clock: Callable[[int], float]) -> None:
+        self.limits = limits
+        self.clock = clock  # GFLOP/s of the loop on so many threads
+        self.best: dict[int, float] = {}
+
+    def whole(self, threads: int) -> bool:
+        known = self.limits.rates.get(threads, {}).get("fma", 0.0)
+        now = self.clock(threads)
+        self.best[threads] = max(self.best.get(threads, 0.0), known, now)
+        return now >= self.WHOLE * self.best[threads]
+
+    def turn(self, threads: int, run: Callable[[], list]) -> list:
+        """What run() returns, of the first turn that a whole machine ends, or of the last."""
+        zeros = {"taken": 0, "again": 0, "disturbed": 0}
+        counts = self.limits.turns.setdefault(threads, zeros)
+        counts["taken"] += 1
+        for i in range(self.TURNS):
+            counts["again"] += i > 0
+            for _ in range(self.WAITS):
+                if self.whole(threads):
+                    break
+                time.sleep(self.PAUSE)
+            records = run()
+            if self.whole(threads):
+                return records
+        counts["disturbed"] += 1
+        return records
 
 
 def caches() -> dict[str, int]:

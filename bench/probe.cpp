@@ -4,15 +4,17 @@
 //
 // One thread for each CPU named, bound to it. Prints one JSON object: GFLOP/s of fused
 // multiply-adds in float32 ("fma") and of AMX bf16 products ("amx"; "no_amx" says why where there
-// is none), and GB/s of reading, of the triad a = b + s c and of the update a = a + s b at every
-// level of the memory, all threads together. L2_BYTES is a thread's, L3_BYTES what all share, 0 for
-// a level that is not there. Bytes are those that the program names: a store counts once, the read
-// of its cache line that most processors add does not.
+// is none), and GB/s of reading, of the triad a = b + s c and of an optimizer's update of three
+// arrays by a fourth at every level of the memory, all threads together. L1_BYTES of 0 asks for
+// "fma" alone. L2_BYTES is a thread's, L3_BYTES what all share, 0 for a level that is not there.
+// Bytes are those that the program names: a store counts once, the read of its cache line that most
+// processors add does not.
 //
 // Each figure is the best of several rounds of SECONDS: these are limits, and everything that
 // disturbs a round lowers it. Compiled without -march; each loop names the instructions it uses.
 
 #include <algorithm>
+#include <array>
 #include <barrier>
 #include <chrono>
 #include <cstdint>
@@ -43,7 +45,7 @@ struct Loops {
   float (*fma)(int64_t rounds, float factor, float term);
   float (*read)(const float* x, int64_t n);
   void (*triad)(float* a, const float* b, const float* c, float factor, int64_t n);
-  void (*update)(float* a, const float* b, const float* c, float factor, int64_t n);
+  void (*update)(float* w, float* m, float* v, const float* g, float factor, int64_t n);
   void (*stream_triad)(float* a, const float* b, const float* c, float factor, int64_t n);
 };
 
@@ -242,17 +244,31 @@ class Probe {
     });
   }
 
-  // bytes: each thread's three arrays together. update leaves the third alone, and so has three
-  // transfers an element just as triad.
-  double triad(decltype(Loops::triad) loop, int64_t bytes) const {
-    const int64_t n = whole(bytes / sizeof(float) / 3);
-    return best(3 * n * sizeof(float), [&, n] {
+  // bytes: each thread's arrays together; loop(arrays, n) goes through n floats of each, and moves
+  // so many of an element.
+  template <int count, class Loop>
+  double arrays(int64_t bytes, int transfers, Loop loop) const {
+    const int64_t n = whole(bytes / sizeof(float) / count);
+    return best(transfers * n * sizeof(float), [=] {
       // One piece of memory, the arrays some lines out of step: at equal offsets in their pages
       // they would fight for the same sets of the caches.
       const int64_t gap = n + 16 * 17;
-      return [loop, n, gap, x = std::shared_ptr<float>(allocate(3 * gap))] {
-        loop(x.get(), x.get() + gap, x.get() + 2 * gap, 0.5f, n);
+      return [=, x = std::shared_ptr<float>(allocate(count * gap))] {
+        std::array<float*, count> pieces;
+        for (int i = 0; i < count; ++i) pieces[i] = x.get() + i * gap;
+        loop(pieces, n);
       };
+    });
+  }
+
+  double triad(decltype(Loops::triad) loop, int64_t bytes) const {
+    return arrays<3>(bytes, 3,
+                     [loop](const auto& a, int64_t n) { loop(a[0], a[1], a[2], 0.5f, n); });
+  }
+
+  double update(const Loops& loops, int64_t bytes) const {
+    return arrays<4>(bytes, 7, [loop = loops.update](const auto& a, int64_t n) {
+      loop(a[0], a[1], a[2], a[3], 0.5f, n);
     });
   }
 
@@ -277,6 +293,27 @@ class Probe {
 
 void print(const char* name, double value) { std::printf("\"%s\": %.4g, ", name, value / 1e9); }
 
+void print_memory(const Probe& probe, const Loops& loops, int64_t l1, int64_t l2, int64_t l3,
+                  int64_t threads) {
+  // Half a level: its other half is for whatever else is cached.
+  print("L1 read", probe.read(loops, l1 / 2));
+  print("L2 read", probe.read(loops, l2 / 2));
+  print("L2 triad", probe.triad(loops.triad, l2 / 2));
+  print("L2 update", probe.update(loops, l2 / 2));
+  if (const int64_t share = l3 / 2 / threads; share >= 2 * l2) {
+    print("L3 read", probe.read(loops, share));
+    print("L3 triad", probe.triad(loops.triad, share));
+    print("L3 update", probe.update(loops, share));
+  }
+  // Four times what is cached, but memory is dear on small machines.
+  const int64_t cached = std::max(l3, l2 * threads);
+  const int64_t far = std::clamp(4 * cached, int64_t{96} << 20, int64_t{1} << 30) / threads;
+  print("DRAM read", probe.read(loops, far));
+  print("DRAM triad", probe.triad(loops.triad, far));
+  print("DRAM update", probe.update(loops, far));
+  if (loops.stream_triad) print("DRAM triad, streaming", probe.triad(loops.stream_triad, far));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -293,29 +330,13 @@ int main(int argc, char** argv) {
 
   std::printf("{");
   print("fma", probe.fma(loops));
-  // Half a level: its other half is for whatever else is cached.
-  print("L1 read", probe.read(loops, l1 / 2));
-  print("L2 read", probe.read(loops, l2 / 2));
-  print("L2 triad", probe.triad(loops.triad, l2 / 2));
-  print("L2 update", probe.triad(loops.update, l2 / 2));
-  if (const int64_t share = l3 / 2 / threads; share >= 2 * l2) {
-    print("L3 read", probe.read(loops, share));
-    print("L3 triad", probe.triad(loops.triad, share));
-    print("L3 update", probe.triad(loops.update, share));
-  }
-  // Four times what is cached, but memory is dear on small machines.
-  const int64_t cached = std::max(l3, l2 * threads);
-  const int64_t far = std::clamp(4 * cached, int64_t{96} << 20, int64_t{1} << 30) / threads;
-  print("DRAM read", probe.read(loops, far));
-  print("DRAM triad", probe.triad(loops.triad, far));
-  print("DRAM update", probe.triad(loops.update, far));
-  if (loops.stream_triad) print("DRAM triad, streaming", probe.triad(loops.stream_triad, far));
+  if (l1 > 0) print_memory(probe, loops, l1, l2, l3, threads);
   const std::string no_amx = why_no_amx();
-  if (no_amx.empty()) {
+  if (l1 > 0 && no_amx.empty()) {
 #if HAS_AMX
     print("amx", probe.amx());
 #endif
-  } else {
+  } else if (l1 > 0) {
     std::printf("\"no_amx\": \"%s\", ", no_amx.c_str());
   }
   std::printf("\"vector_bits\": %d}\n", static_cast<int>(8 * loops.bytes));

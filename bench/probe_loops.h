@@ -58,14 +58,14 @@ TARGET void triad(float* a, const float* b, const float* c, float factor, int64_
   }
 }
 
-// a = a + factor b: what is written has been read, as an optimizer's parameters are.
-TARGET void update(float* a, const float* b, const float*, float factor, int64_t n) {
-  for (int64_t i = 0; i < n; i += 4 * kLanes) {
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) {
-      const int64_t at = i + j * kLanes;
-      *reinterpret_cast<Vector*>(a + at) += factor * *reinterpret_cast<const Vector*>(b + at);
-    }
+// w = w + factor g, and so m and v: three arrays are read and written and a fourth is read, as by
+// an optimizer's step.
+TARGET void update(float* w, float* m, float* v, const float* g, float factor, int64_t n) {
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const Vector step = factor * *reinterpret_cast<const Vector*>(g + i);
+    *reinterpret_cast<Vector*>(w + i) += step;
+    *reinterpret_cast<Vector*>(m + i) += step;
+    *reinterpret_cast<Vector*>(v + i) += step;
   }
 }
 

@@ -128,7 +128,7 @@ class Report:
         report = cls()
         report.circumstances = data["circumstances"]
         limits = data.get("limits", {})
-        for name in ("rates", "clock"):  # JSON has made strings of the numbers of threads
+        for name in ("rates", "clock", "turns"):  # JSON has made strings of the numbers of threads
             limits[name] = {int(n): value for n, value in limits.get(name, {}).items()}
         report.limits = Limits(**limits)
         for item in data["measurements"]:

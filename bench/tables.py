@@ -57,6 +57,13 @@ def heading(report: Report) -> list[str]:
         lines.append(f"no products below float32: matrix unit {c['matrix_unit']}")
     if report.limits.reason:
         lines.append(f"no limits of the machine: {report.limits.reason}")
+    for threads, turns in sorted(report.limits.turns.items()):
+        if turns["again"]:
+            lines.append(
+                f"of {turns['taken']} training runs on {plural(threads)} {turns['again']} were "
+                f"repeated, and {turns['disturbed']} kept nevertheless, because after it a loop of "
+                "multiply-adds ran slower than this machine can"
+            )
     if c["smoke"]:
         lines.append("LAMINA_BENCH_SMOKE: shrunken work, a few samples; the times mean nothing")
     return lines

@@ -26,11 +26,11 @@ ENTERED = {
 }
 
 
-def train(job: str, threads: int, report, turns: list[str], enough: float) -> None:
-    """turns: contenders, one process each, in this order; reported in that of CONTENDERS."""
-    records = {name: [] for name in CONTENDERS if name in turns}
-    for name in turns:
-        records[name] += harness.run_worker(job, name, threads)
+def train(job: str, threads: int, report, turn, order: list[str], enough: float) -> None:
+    """order: of contenders, one process each turn; reported in that of CONTENDERS."""
+    records = {name: [] for name in CONTENDERS if name in order}
+    for name in order:
+        records[name] += turn(threads, lambda name=name: harness.run_worker(job, name, threads))
     accuracy = {}
     for name, found in records.items():
         for record in found:
@@ -57,39 +57,41 @@ def least_accuracy(plan) -> float:
     return 0.3 if plan.smoke else 0.9
 
 
-def in_turns(job: str, threads: int, report, plan) -> None:
-    turns = harness.alternating(contenders(job), plan.processes)
-    train(job, threads, report, turns, least_accuracy(plan))
+def in_turns(job: str, threads: int, report, plan, turn) -> None:
+    order = harness.alternating(contenders(job), plan.processes)
+    train(job, threads, report, turn, order, least_accuracy(plan))
 
 
-def test_mnist(threads, report, plan, probed):
-    in_turns("mnist", threads, report, plan)
+def test_mnist(threads, report, plan, probed, turn):
+    in_turns("mnist", threads, report, plan, turn)
 
 
-def test_dense(threads, report, plan):
-    in_turns("dense", threads, report, plan)
+def test_dense(threads, report, plan, turn):
+    in_turns("dense", threads, report, plan, turn)
 
 
-def once_each(job: str, threads: int, report, plan) -> None:
+def once_each(job: str, threads: int, report, plan, turn) -> None:
     """For jobs that take minutes: one process each, and lamina once more after the others."""
     names = contenders(job)
-    train(job, threads, report, names if plan.smoke else [*names, "lamina"], least_accuracy(plan))
+    order = names if plan.smoke else [*names, "lamina"]
+    train(job, threads, report, turn, order, least_accuracy(plan))
 
 
-def test_cnn(threads, report, plan):
-    once_each("cnn", threads, report, plan)
+def test_cnn(threads, report, plan, turn):
+    once_each("cnn", threads, report, plan, turn)
 
 
-def test_wide(threads, report, plan):
-    once_each("wide", threads, report, plan)
+def test_wide(threads, report, plan, turn):
+    once_each("wide", threads, report, plan, turn)
 
 
-def test_crowded(report, plan):
+def test_crowded(report, turn):
     """Eight threads, whatever the machine has."""
-    for record in harness.run_worker("mnist", "lamina", 8):
+    records = turn(peers.thread_counts()[-1], lambda: harness.run_worker("mnist", "lamina", 8))
+    for record in records:
         report.add("crowded", record["case"], "lamina", 8, record["samples"])
 
 
-def test_fit_options(threads, report):
-    for record in harness.run_worker("conveniences", "lamina", threads):
+def test_fit_options(threads, report, turn):
+    for record in turn(threads, lambda: harness.run_worker("conveniences", "lamina", threads)):
         report.add("conveniences", record["case"], "lamina", threads, record["samples"])

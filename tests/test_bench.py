@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from bench import compare, gemm_cases, image_cases, kernel_cases, predict_cases, tables
 from bench.layout import as_text
-from bench.limits import Limits, NoProbeError, Work, build
+from bench.limits import Limits, NoProbeError, Watch, Work, build
 from bench.report import Report
 from bench.table import replaced
 from bench.targets import LARGE, TARGETS
@@ -76,6 +76,7 @@ def run_table(*arguments: object) -> subprocess.CompletedProcess:
 
 def test_a_report_survives_its_file(tmp_path):
     report = made_up()
+    report.limits.turns = {2: {"taken": 3, "again": 1, "disturbed": 0}}
     report.write(tmp_path / "deep" / "results.json")
     again = Report.read(tmp_path / "deep" / "results.json")
     assert again.as_json() == report.as_json()
@@ -266,6 +267,34 @@ def test_the_best_limit_of_a_run_counts():
         limits.add(1, {"fma": fma, "no_amx": "none"})
     assert limits.rates == {1: {"fma": 100.0, "no_amx": "none"}}
     assert limits.clock == {1: [90.0, 100.0, 80.0]}
+
+
+def test_a_turn_on_a_machine_that_is_not_whole_is_taken_again(monkeypatch):
+    monkeypatch.setattr(Watch, "PAUSE", 0.0)
+    limits = Limits()
+    limits.add(2, {"fma": 100.0})
+    slow = [50.0] * Watch.WAITS
+
+    def turns(*clock):
+        rest, runs = iter(clock), iter("abcdef")
+        records = Watch(limits, lambda threads: next(rest)).turn(2, lambda: [next(runs)])
+        assert next(rest, None) is None
+        return records
+
+    assert turns(95.0, 91.0) == ["a"]
+    assert limits.turns == {2: {"taken": 1, "again": 0, "disturbed": 0}}
+    assert turns(50.0, 95.0, 89.0, 95.0, 95.0) == ["b"]  # waits before a turn, repeats after it
+    assert turns(*slow, 95.0) == ["a"]  # but does not wait for ever
+    assert turns(*(3 * [95.0, 50.0])) == ["c"]
+    assert limits.turns == {2: {"taken": 4, "again": 3, "disturbed": 1}}
+    assert turns(200.0, 100.0, 200.0, 190.0) == ["b"]  # the best is what it has shown
+
+    report = made_up()
+    report.limits.turns = limits.turns
+    (line,) = [line for line in tables.heading(report) if "repeated" in line]
+    assert line.startswith("of 5 training runs on 2 threads 4 were repeated, and 1 kept")
+    report.limits.merge(limits)
+    assert report.limits.turns == {2: {"taken": 10, "again": 8, "disturbed": 2}}
 
 
 def test_without_a_compiler_there_is_a_reason(tmp_path, monkeypatch):
