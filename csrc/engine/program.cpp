@@ -143,7 +143,7 @@ void Program::watch(Watch watch) {
   append(of_update_,
          {.what = "watch",
           .uses = {watch.buffer},
-          .tiles = [=](const Run&) { return units.count(); },
+          .tiles = [=](const Run& run) { return watch.asked(run) ? units.count() : 0; },
           .body =
               [=](const Run& run, int64_t unit, float*) {
                 const float* parameters = run.parameters + watch.offset + units.begin(unit);

@@ -75,10 +75,11 @@ struct RowStep {
 };
 
 // Parameters of which a step must know where they are not finite: `size` from `offset` on, in units
-// of so many. mark() is told of each unit.
+// of so many. mark() is told of each unit, unless batches have too few rows for anybody to ask.
 struct Watch {
   int64_t offset, size, unit;
   int buffer;  // that mark() writes
+  std::function<bool(const Run&)> asked;
   std::function<void(const Run&, int64_t unit, bool finite)> mark;
 };
 
@@ -106,8 +107,8 @@ class Program {
   // A step whose results hold until the parameters change: when training it runs in its place in
   // every batch, else once before the first batch of every call.
   void add_of_update(Step step);
-  // Looks at all units before the first batch of every call. After that the update tells: it has
-  // every parameter in a register.
+  // Looks at all units before the first batch of every call, which is its largest. After that the
+  // update tells: it has every parameter in a register.
   void watch(Watch watch);
   const std::vector<Watch>& watches() const { return watches_; }
   // A step that makes the batch count: it runs after all others, once nothing can fail any more,

@@ -163,14 +163,13 @@ int64_t Trainer::run(int64_t batches, double seconds, const std::function<void()
   const auto deadline = begin + std::chrono::duration<double>(std::min(seconds, 1e9));
   auto batch_begin = begin, serviced = begin;
   run_.caller = float_state();
-  const std::function<void()> serve = [&] {
-    const auto now = Clock::now();
+  const auto serve = [&](Clock::time_point now) {
     if (!service || now - serviced < kServiceEvery) return;
     serviced = now;
     const FloatScope caller(run_.caller);
     service();
   };
-  run_.service = std::cref(serve);  // until a batch turns out to be short
+  run_.service = [&] { serve(Clock::now()); };  // until a batch turns out to be short
   int64_t done = 0;
   bool in_batch = next_batch();
   Team team(workers);
@@ -189,7 +188,7 @@ int64_t Trainer::run(int64_t batches, double seconds, const std::function<void()
         const auto now = Clock::now();
         if (now - batch_begin < kLongBatch) run_.service = nullptr;
         batch_begin = now;
-        serve();
+        serve(now);
         in_batch = done < batches && now < deadline && next_batch();
       }
     } catch (...) {

@@ -10,6 +10,9 @@
 namespace lamina::LAMINA_ISA {
 namespace {
 
+constexpr int64_t kWidth = kLanes * tile_vectors;  // of a strip of B
+static_assert(kStripColumns % kWidth == 0);
+
 struct Block {
   float* c;
   int64_t c_row;
@@ -191,18 +194,17 @@ void gemm_block(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t 
   const bool in_tile = is_done_in_tile(epilogue);
   const Block t{c,   c_row, a, a_row, a_col, b, b_row, k, alpha, beta, in_tile ? epilogue : nullptr,
                 live};
-  if (live == nullptr) {
-    all_tiles<tile_rows, tile_vectors, false>(t, m, n);
-  } else {
+  if (live != nullptr) {
     all_tiles<kLiveRows, live_vectors, true>(t, m, n);
+  } else if (m == 1) {
+    // Nothing but the reading of B, and long runs are read faster: on AVX2 1 x 128 x 784 takes 0.65
+    // of the time that the narrower tiles take.
+    all_tiles<1, live_vectors, false>(t, m, n);
+  } else {
+    all_tiles<tile_rows, tile_vectors, false>(t, m, n);
   }
   if (!in_tile) activate_rows(t, *epilogue, 0, m, n);
 }
-
-namespace {
-constexpr int64_t kWidth = kLanes * tile_vectors;  // of a strip
-static_assert(kStripColumns % kWidth == 0);
-}  // namespace
 
 // A few bands of rows meet all strips before the next bands do: A and C come from far away once,
 // and B, which all bands share, from a cache in the order that the hardware foresees. A strip that
@@ -232,8 +234,7 @@ void gemm_strips(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t
         for (int64_t r = row(b); beta != 0.0f && r < row(b + 1); ++r) {
           for (int64_t x = j; x < j + kWidth; x += kLanes) prefetch(c + r * c_row + x);
         }
-        row_of_tiles<tile_rows, tile_vectors, false>(t, row(b), j, n - j < kWidth ? n - j : kWidth,
-                                                     row(b + 1) - row(b));
+        row_of_tiles<tile_rows, tile_vectors, false>(t, row(b), j, n - j, row(b + 1) - row(b));
       }
     }
     if (!in_tile) activate_rows(t, *epilogue, row(band), row(next), n);

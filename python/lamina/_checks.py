@@ -79,6 +79,8 @@ def unknown(who: str, value, known) -> ValueError:
 
 
 def verbose(value) -> int:
+    if type(value) is int and 0 <= value <= 2:  # as a rule, and soonest told
+        return value
     if isinstance(value, str) and value == "auto":
         return 1
     try:

@@ -85,7 +85,7 @@ class Inference(Compilable):
         shown = _checks.batch_size(batch_size)
         # A bar that moves with batches of the caller's size takes the long way.
         if steps is None and callbacks is None and (batch_size is None or not verbose):
-            begin = time.monotonic()
+            begin = time.monotonic() if verbose else 0.0
             out = self._predict_few(x)
             if out is not None:
                 if verbose:

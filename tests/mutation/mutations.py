@@ -86,6 +86,8 @@ LIVE_TERMS = [
     M("engine/program.cpp", "run.parameters + watch.offset + units.begin(unit)",
       "run.parameters + watch.offset",
       "before the first batch only the first rows are looked at", "live_product"),
+    M("engine/program.cpp", "watch.asked(run) ? units.count() : 0", "0",
+      "nobody looks before the first batch", "live_product"),
     M("ops/live_product.cpp", "row = tile % map_.row_tiles() * kLiveBits;", "row = 0;",
       "along K only the first rows are multiplied", "live_product"),
     M("ops/live_product.cpp", "partial + (block - 1) * m() * n_ + begin", "partial + begin",

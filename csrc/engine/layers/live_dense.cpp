@@ -39,13 +39,14 @@ bool LiveDense::add_forward(Program& program, Place& place, const std::string& n
   const int x = place.x, live = place.live = program.buffer(0, most.map().floats());
   const int always = program.buffer(0, most.check_words());
   const int partial = program.buffer(0, few > 1 ? most.partial_floats() : 0);
-  program.watch({.offset = kernel,
-                 .size = inputs * units,
-                 .unit = kLiveBits * units,
-                 .buffer = always,
-                 .mark = [=](const Run& run, int64_t word, bool finite) {
-                   forward(run).mark(words_of(run, always), word, finite);
-                 }});
+  program.watch(
+      {.offset = kernel,
+       .size = inputs * units,
+       .unit = kLiveBits * units,
+       .buffer = always,
+       .asked = [=](const Run& run) { return forward(run).may_pay(); },
+       .mark = [=](const Run& run, int64_t word,
+                   bool finite) { forward(run).mark(words_of(run, always), word, finite); }});
   program.add({.what = name + " zeros of the input",
                .uses = {x, live},
                .tiles =
