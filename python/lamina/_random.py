@@ -62,16 +62,22 @@ def _bits(n: int, seed: int, step: int) -> np.ndarray:
     return kernels.random_bits(n, seed & _MASK, layer=0, step=step)
 
 
-def uniform(n: int, seed: int) -> np.ndarray:
-    """n float32 in [0, 1): multiples of 2^-24."""
-    out = np.empty(n, np.float32)
-    for step, first in enumerate(range(0, n, _CHUNK)):
+def _moved(part: np.ndarray, scale: float, shift: float | None) -> None:
+    """scale x + shift of a chunk, while a cache holds it."""
+    part *= np.float32(scale)
+    if shift is not None:
+        part += np.float32(shift)
+
+
+def uniform(out: np.ndarray, seed: int, scale: float = 1.0, shift: float | None = None) -> None:
+    """Fills a float32 vector with scale u + shift, u in [0, 1): multiples of 2^-24."""
+    for step, first in enumerate(range(0, out.size, _CHUNK)):
         part = out[first : first + _CHUNK]
         bits = _bits(part.size, seed, step)
         bits >>= 8
         part[...] = bits.view(np.int32)  # exact below 2^31, and converts faster
         part *= np.float32(2.0**-24)
-    return out
+        _moved(part, scale, shift)
 
 
 def _normal_chunk(n: int, seed: int, step: int) -> np.ndarray:
@@ -82,28 +88,29 @@ def _normal_chunk(n: int, seed: int, step: int) -> np.ndarray:
     return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
 
 
-def normal(n: int, seed: int) -> np.ndarray:
-    """n float32 of N(0, 1)."""
-    out = np.empty(n, np.float32)
-    for step, first in enumerate(range(0, n, _CHUNK)):
+def normal(out: np.ndarray, seed: int, scale: float = 1.0, shift: float | None = None) -> None:
+    """Fills a float32 vector with scale z + shift, z of N(0, 1)."""
+    for step, first in enumerate(range(0, out.size, _CHUNK)):
         part = out[first : first + _CHUNK]
         part[...] = _normal_chunk(part.size + part.size % 2, seed, step)[: part.size]
-    return out
+        _moved(part, scale, shift)
 
 
-def truncated_normal(n: int, seed: int) -> np.ndarray:
-    """n float32 of N(0, 1), those beyond two standard deviations drawn again."""
-    out = np.empty(n, np.float32)
+def truncated_normal(
+    out: np.ndarray, seed: int, scale: float = 1.0, shift: float | None = None
+) -> None:
+    """As normal, but z beyond two standard deviations are drawn again."""
     filled = step = 0
-    while filled < n:
+    while filled < out.size:
         # 95.4 % are kept: a twelfth more than what is missing mostly ends it in one go.
-        size = min(_CHUNK, (n - filled) * 13 // 12 + 64)
+        size = min(_CHUNK, (out.size - filled) * 13 // 12 + 64)
         chunk = _normal_chunk(size + size % 2, seed, step)
-        chunk = chunk[np.abs(chunk) <= 2.0][: n - filled]
-        out[filled : filled + chunk.size] = chunk
+        chunk = chunk[np.abs(chunk) <= 2.0][: out.size - filled]
+        part = out[filled : filled + chunk.size]
+        part[...] = chunk
+        _moved(part, scale, shift)
         filled += chunk.size
         step += 1
-    return out
 
 
 def permutation(n: int, seed: int) -> np.ndarray:

@@ -32,34 +32,47 @@ class Initializer:
         return cls(**config)
 
 
-class Zeros(Initializer):
+class _InPlace(Initializer):
+    """One of the package's own: it writes where the weights will stay."""
+
+    def __call__(self, shape, dtype=None):
+        values = np.empty(shape, np.float32)
+        self._fill(values.reshape(-1), values.shape)
+        return values
+
+    def _fill(self, out: np.ndarray, shape: tuple[int, ...]) -> None:
+        """Writes the values of a weight of `shape` into out, which is flat."""
+        raise NotImplementedError
+
+
+class Zeros(_InPlace):
     """All 0."""
 
-    def __call__(self, shape, dtype=None):
-        return np.zeros(shape, np.float32)
+    def _fill(self, out, shape):
+        out[:] = 0.0
 
 
-class Ones(Initializer):
+class Ones(_InPlace):
     """All 1."""
 
-    def __call__(self, shape, dtype=None):
-        return np.ones(shape, np.float32)
+    def _fill(self, out, shape):
+        out[:] = 1.0
 
 
-class Constant(Initializer):
+class Constant(_InPlace):
     """All `value`."""
 
     def __init__(self, value=0.0):
         self.value = _checks.number("Constant: value", value)
 
-    def __call__(self, shape, dtype=None):
-        return np.full(shape, self.value, np.float32)
+    def _fill(self, out, shape):
+        out[:] = self.value
 
     def get_config(self):
         return {"value": self.value}
 
 
-class _Random(Initializer):
+class _Random(_InPlace):
     def __init__(self, seed=None):
         if seed is not None:
             seed = _checks.integer(f"{type(self).__name__}: seed", seed)
@@ -77,11 +90,8 @@ class RandomNormal(_Random):
         self.mean = _checks.number(f"{type(self).__name__}: mean", mean)
         self.stddev = _checks.number(f"{type(self).__name__}: stddev", stddev, 0.0)
 
-    def __call__(self, shape, dtype=None):
-        values = self._draw(math.prod(shape), self._next()).reshape(shape)
-        values *= np.float32(self.stddev)
-        values += np.float32(self.mean)
-        return values
+    def _fill(self, out, shape):
+        self._draw(out, self._next(), self.stddev, self.mean)
 
     _draw = staticmethod(_random.normal)
 
@@ -105,11 +115,8 @@ class RandomUniform(_Random):
         if self.minval > self.maxval:
             raise ValueError(f"RandomUniform: minval {minval} is above maxval {maxval}")
 
-    def __call__(self, shape, dtype=None):
-        values = _random.uniform(math.prod(shape), self._next()).reshape(shape)
-        values *= np.float32(self.maxval - self.minval)
-        values += np.float32(self.minval)
-        return values
+    def _fill(self, out, shape):
+        _random.uniform(out, self._next(), self.maxval - self.minval, self.minval)
 
     def get_config(self):
         return {"minval": self.minval, "maxval": self.maxval, "seed": self.seed}
@@ -137,23 +144,18 @@ class VarianceScaling(_Random):
             ("truncated_normal", "untruncated_normal", "uniform"),
         )
 
-    def __call__(self, shape, dtype=None):
+    def _fill(self, out, shape):
         fan_in, fan_out = _fans(shape)
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
         variance = self.scale / max(1.0, fan)
-        size, seed = math.prod(shape), self._next()
+        seed = self._next()
         if self.distribution == "uniform":
             limit = math.sqrt(3.0 * variance)
-            values = _random.uniform(size, seed)
-            values *= np.float32(2.0 * limit)
-            values -= np.float32(limit)
+            _random.uniform(out, seed, 2.0 * limit, -limit)
         elif self.distribution == "untruncated_normal":
-            values = _random.normal(size, seed)
-            values *= np.float32(math.sqrt(variance))
+            _random.normal(out, seed, math.sqrt(variance))
         else:
-            values = _random.truncated_normal(size, seed)
-            values *= np.float32(math.sqrt(variance) / _TRUNCATED_STDDEV)
-        return values.reshape(shape)
+            _random.truncated_normal(out, seed, math.sqrt(variance) / _TRUNCATED_STDDEV)
 
     def get_config(self):
         return {
@@ -283,6 +285,14 @@ def serialize(initializer):
     if isinstance(initializer, Initializer):
         return {"class_name": type(initializer).__name__, "config": initializer.get_config()}
     return initializer
+
+
+def fill(initializer, weight: np.ndarray, who: str) -> None:
+    """The initial values of a contiguous weight, into its place."""
+    if type(initializer).__call__ is _InPlace.__call__:
+        initializer._fill(weight.reshape(-1), weight.shape)
+    else:
+        weight[...] = initial_values(initializer, weight.shape, who)
 
 
 def initial_values(initializer, shape, who: str) -> np.ndarray:

@@ -66,8 +66,7 @@ def make_network(layers, input_shape) -> _core.Network:
         old = layer._find(param.name)
         if old is None:
             who = f"{layer._label}, weight '{param.name}'"
-            initializer = layer._initializer(param.name)
-            view[...] = initializers.initial_values(initializer, view.shape, who)
+            initializers.fill(layer._initializer(param.name), view, who)
         elif old.shape != view.shape:
             raise ValueError(
                 f"{layer._label}: weight '{param.name}' has shape {old.shape}, and its new place "
