@@ -27,6 +27,8 @@ void gemm_copy_strips(float* strips, const float* b, int64_t b_row, int64_t b_co
                       int64_t n);
 void gemm_pack(float* packed, int64_t width, const float* b, int64_t b_row, int64_t b_col,
                int64_t k, int64_t n);
+void gemm_turn(float* c, int64_t c_row, const float* turned, int64_t turned_row, int64_t rows,
+               int64_t columns);
 
 // zeros.cpp
 void nonzero_bits(uint32_t* by_row, int64_t words, uint32_t* by_column, int32_t* terms,

@@ -293,4 +293,21 @@ void gemm_pack(float* packed, int64_t width, const float* b, int64_t b_row, int6
   }
 }
 
+void gemm_turn(float* c, int64_t c_row, const float* turned, int64_t turned_row, int64_t rows,
+               int64_t columns) {
+  for (int64_t j = 0; j < columns; j += kLanes) {
+    for (int64_t i = 0; i < rows; i += kLanes) {
+      float* to = c + i * c_row + j;
+      const float* from = turned + j * turned_row + i;
+      if (rows - i >= kLanes && columns - j >= kLanes) {
+        transpose16(to, c_row, from, turned_row);
+      } else {
+        const int64_t height = rows - i < kLanes ? rows - i : kLanes;
+        const int64_t width = columns - j < kLanes ? columns - j : kLanes;
+        transpose_edge(to, c_row, from, turned_row, height, width, width);
+      }
+    }
+  }
+}
+
 }  // namespace lamina::LAMINA_ISA

@@ -166,6 +166,10 @@ struct Kernels {
   void (*gemm_pack)(float* packed, int64_t width, const float* b, int64_t b_row, int64_t b_col,
                     int64_t k, int64_t n);
 
+  // c[i * c_row + j] = turned[j * turned_row + i] for i < rows and j < columns.
+  void (*gemm_turn)(float* c, int64_t c_row, const float* turned, int64_t turned_row, int64_t rows,
+                    int64_t columns);
+
   // --- zeros.cpp ------------------------------------------------------------------------------
   // Marks what is not zero in up to kLiveBits rows of x, x_row floats apart: bit j % 32 of
   // by_row[i * words + j / 32], and bit i of by_column[j] (optional). terms[0] is how many columns

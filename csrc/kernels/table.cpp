@@ -14,6 +14,7 @@ constinit const Kernels kernels = {
     .gemm_strips = gemm_strips,
     .gemm_copy_strips = gemm_copy_strips,
     .gemm_pack = gemm_pack,
+    .gemm_turn = gemm_turn,
 
     .nonzero_bits = nonzero_bits,
     .all_finite = all_finite,

@@ -20,6 +20,11 @@ constexpr int64_t kSharedColumns = 2 * kWideTile;       // of all workers' copie
 // A wide tile copies so many rows of a transposed A at a time: each line has some of sixteen rows.
 constexpr int64_t kBand = 48, kCopiesA = 256;
 
+// With a transposed B and few rows, C^T = B A^T: A and C are turned instead of B, which is larger.
+// The rows of C fill whole vectors, or nearly. (32 x 784 x 128 takes 0.88 of the time.)
+constexpr int64_t kTurnedRows = 64, kTurnedDepth = 1024, kVector = 16;
+constexpr int64_t kTurnedColumns = 48;  // at a time: with 64 rows 12 KB
+
 constexpr int64_t kTilesPerWorker = 4;
 constexpr int64_t kLeastRows = 96;
 
@@ -32,6 +37,11 @@ bool Gemm::is_small() const { return m * n * k <= kSmallWork; }
 bool Gemm::packs() const {
   if (trans_b || (m >= 256 && n > 256)) return true;
   return n > kNarrowTile && k > 128 && m >= (n * k > kCacheFloats ? 12 : 64);
+}
+
+bool Gemm::turns() const {
+  return trans_b && m <= kTurnedRows && 4 * (round_up(m, kVector) - m) <= kVector &&
+         n >= kStripColumns && k <= kTurnedDepth && alpha == 1.0f && beta == 0.0f;
 }
 
 int64_t Gemm::most_columns() const {
@@ -81,7 +91,10 @@ int64_t Gemm::least_tiles() const {
 int64_t Gemm::scratch() const {
   if (!packs()) return 0;
   const int64_t columns = round_up(std::min(n, most_columns()), kStripColumns);
-  return std::min(k, kGemmBlockK) * (columns + (trans_a ? kBand : 0));
+  const int64_t straight = std::min(k, kGemmBlockK) * (columns + (trans_a ? kBand : 0));
+  if (!trans_b) return straight;
+  const int64_t rows = round_up(std::min(m, kTurnedRows), kVector);
+  return std::max(straight, rows * (std::min(k, kTurnedDepth) + kTurnedColumns));
 }
 
 void Gemm::run(const Kernels& kernels, float* c, const float* a, const float* b,
@@ -102,6 +115,10 @@ void Gemm::run(const Kernels& kernels, float* c, const float* a, const float* b,
     if (shifted.bias != nullptr) shifted.bias += j0;
   }
   c += i0 * n + j0;
+  if (turns()) {
+    return run_turned(kernels, c, a, b + j0 * b_col, epilogue == nullptr ? nullptr : &shifted,
+                      columns, scratch);
+  }
   const GemmBlocks blocks{k};
   for (int64_t block = 0; block < blocks.count(); ++block) {
     const int64_t p = blocks.begin(block), depth = blocks.length(block);
@@ -128,6 +145,29 @@ void Gemm::run(const Kernels& kernels, float* c, const float* a, const float* b,
       kernels.gemm_strips(c + r * n, n, band, 1, kBand, scratch, height, columns, depth, alpha, old,
                           after);
     }
+  }
+}
+
+// Some columns of C, of all rows.
+void Gemm::run_turned(const Kernels& kernels, float* c, const float* a, const float* b,
+                      const GemmEpilogue* epilogue, int64_t columns, float* scratch) const {
+  const int64_t width = round_up(m, kVector);
+  float *right = scratch, *turned = scratch + k * width;
+  kernels.gemm_pack(right, width, a, trans_a ? m : 1, trans_a ? 1 : k, k, m);
+  const GemmBlocks blocks{k};
+  const Pieces pieces{columns, kTurnedColumns};
+  for (int64_t piece = 0; piece < pieces.count(); ++piece) {
+    const int64_t j = pieces.begin(piece), length = pieces.length(piece);
+    for (int64_t block = 0; block < blocks.count(); ++block) {
+      const int64_t p = blocks.begin(block);
+      kernels.gemm_block(turned, width, b + j * k + p, k, 1, right + p * width, width, length, m,
+                         blocks.length(block), 1.0f, block == 0 ? 0.0f : 1.0f, nullptr, nullptr);
+    }
+    kernels.gemm_turn(c + j, n, turned, width, m, length);
+    if (epilogue == nullptr) continue;
+    GemmEpilogue after = *epilogue;
+    if (after.bias != nullptr) after.bias += j;
+    kernels.gemm_block(c + j, n, right, 0, 0, right, 0, m, length, 0, 1.0f, 1.0f, &after, nullptr);
   }
 }
 

@@ -220,6 +220,25 @@ def test_tiles_move_no_bit(trans_a, trans_b, threads):
             assert_bits(got, want, what=f"{m} x {n} x {k} by {count}")
 
 
+@pytest.mark.parametrize("trans_a", [False, True])
+def test_few_rows_and_a_transposed_b_give_the_bits_of_a_plain_b(trans_a, threads):
+    """Rows that fill whole vectors, or nearly, turn A and C instead of B."""
+    g = rng(12)
+    for m, n, k in [(16, 64, 1), (13, 97, 225), (30, 200, 300), (32, 130, 1024), (64, 65, 449),
+                    (61, 111, 40), (63, 64, 1025), (65, 100, 30), (48, 63, 16)]:  # fmt: skip
+        a, b, bias = normal(g, m, k), normal(g, k, n), normal(g, n)
+        sa = np.ascontiguousarray(a.T) if trans_a else a
+        sb = np.ascontiguousarray(b.T)
+        for options in ({}, {"bias": bias, "activation": "relu"}, {"activation": "tanh"},
+                        {"bias": bias}, {"alpha": 0.7}):  # fmt: skip
+            threads(1)
+            want = kernels.gemm(a, b, **options)
+            for count in (1, 3):
+                threads(count)
+                got = kernels.gemm(sa, sb, trans_a=trans_a, trans_b=True, **options)
+                assert_bits(got, want, what=f"{m} x {n} x {k} by {count}, {options.keys()}")
+
+
 def test_no_worse_than_numpy():
     """The largest error over 4 seeds x 4,096 elements, as a multiple of UNIT Sum |a||b|.
 
