@@ -162,6 +162,45 @@ def test_threads_can_be_set():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork()")
 @pytest.mark.filterwarnings("ignore:This process.*fork:DeprecationWarning")
+def pieces_alone(pace, now, seconds, of_team, alone):
+    """Does pieces of work for some seconds: the end, and the share that one worker did."""
+    end, workers = now + seconds, []
+    while now < end:
+        workers.append(pace.workers(2))
+        duration = of_team if workers[-1] == 2 else alone
+        pace.took(now, now + duration)
+        now += duration
+    return now, workers.count(1) / len(workers)
+
+
+def test_a_team_that_is_slower_than_one_worker_stands_back_until_it_is_not():
+    pace = _core.Pace()
+    now, share = pieces_alone(pace, 100.0, 0.004, 250e-6, 180e-6)
+    assert share == 0  # a short call tries nothing
+    now, share = pieces_alone(pace, now, 2.0, 250e-6, 180e-6)
+    assert share > 0.98
+    now, share = pieces_alone(pace, now, 2.0, 120e-6, 180e-6)
+    assert share < 0.2  # what it had begun to do, and trials
+    now, share = pieces_alone(pace, now, 2.0, 120e-6, 180e-6)
+    assert 0 < share < 0.01
+    # As good as alone: the team goes on. And long pieces are not tried alone.
+    now, share = pieces_alone(pace, now, 2.0, 180e-6, 179e-6)
+    assert share < 0.01
+    now, share = pieces_alone(pace, now, 10.0, 2e-3, 1.5e-3)
+    assert share == 0
+
+
+def test_single_slow_pieces_do_not_send_a_team_away():
+    pace, now, alone = _core.Pace(), 0.0, 0
+    for i in range(50_000):
+        team = pace.workers(2) == 2
+        duration = (150e-6 if i % 3 == 0 else 60e-6) if team else 100e-6
+        pace.took(now, now + duration)
+        now += duration
+        alone += not team
+    assert 0 < alone < 500
+
+
 def test_a_forked_child_computes_the_same():
     model = small_model()
     x, y = data()

@@ -1,6 +1,8 @@
 // What was built, what was picked, and how many threads there are.
 #include <pybind11/stl.h>
 
+#include <chrono>
+
 #include "bindings/bindings.h"
 #include "cpu/dispatch.h"
 #include "cpu/parallel.h"
@@ -31,6 +33,20 @@ void bind_config(py::module_& m) {
   num_threads();
   m.def("get_num_threads", &num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("n"), py::arg("oversubscribe") = false);
+  // For tests; times in seconds.
+  py::class_<Pace>(m, "Pace")
+      .def(py::init<>())
+      .def("workers", &Pace::workers, py::arg("most"))
+      .def(
+          "took",
+          [](Pace& pace, double begin, double end) {
+            const auto at = [](double seconds) {
+              return Pace::Clock::time_point(std::chrono::duration_cast<Pace::Clock::duration>(
+                  std::chrono::duration<double>(seconds)));
+            };
+            pace.took(at(begin), at(end));
+          },
+          py::arg("begin"), py::arg("end"));
   m.def("get_float32_matmul_precision", &matmul_precision);
   m.def("set_float32_matmul_precision", &set_matmul_precision, py::arg("precision"));
   m.def("show_config", [] {

@@ -279,6 +279,43 @@ void Team::dismiss() {
   call_.notify_all();
 }
 
+int Pace::workers(int most) const {
+  return alone_ && !oversubscribes.load(std::memory_order_relaxed) ? 1 : most;
+}
+
+void Pace::enter(Phase phase, bool alone) {
+  phase_ = phase;
+  alone_ = alone;
+  pieces_ = 0;
+  best_ = Clock::duration::max();
+}
+
+// A trial is of a few pieces each way, less than a hundredth of the time in between. The first one
+// is left out: the data have to come from the other cores. Longer pieces than that are worth a
+// team.
+void Pace::took(Clock::time_point begin, Clock::time_point end) {
+  using std::chrono::milliseconds;
+  constexpr auto kSoon = milliseconds(5), kLater = milliseconds(250), kLong = milliseconds(1);
+  constexpr int kPieces = 4;
+  if (phase_ == Phase::settled) {
+    if (until_ == Clock::time_point{}) until_ = end + kSoon;
+    if (end >= until_) enter(Phase::team, false);
+    return;
+  }
+  const auto time = end - begin;
+  if (++pieces_ > 1) best_ = std::min(best_, time);
+  if (phase_ == Phase::team && time > kLong) {
+    until_ = end + kLater;
+    enter(Phase::settled, false);
+  } else if (pieces_ == kPieces && phase_ == Phase::team) {
+    best_of_team_ = best_;
+    enter(Phase::alone, true);
+  } else if (pieces_ == kPieces) {
+    until_ = end + kLater;
+    enter(Phase::settled, best_ < best_of_team_ * 19 / 20);
+  }
+}
+
 AlignedArray<float> zeros(int64_t n) {
   AlignedArray<float> array(n);
   constexpr int64_t piece = int64_t{1} << 20;

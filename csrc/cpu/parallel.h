@@ -90,6 +90,29 @@ bool better_alone();
 void region_ended(std::chrono::steady_clock::time_point begin,
                   std::chrono::steady_clock::time_point done);
 
+// Whether a team or its leader alone does short pieces of work sooner, such as the batches of an
+// epoch. What workers read of each other's can cost more than they save, where their cores share no
+// cache, or are threads of one core; and on a virtual machine that changes while it runs. So both
+// are tried now and then, and the faster one goes on.
+class Pace {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  int workers(int most) const;  // of so many, for the next piece
+  // They have done it from begin to end; of pieces that are not alike only some should be told of.
+  void took(Clock::time_point begin, Clock::time_point end);
+
+ private:
+  enum class Phase { settled, team, alone };
+  void enter(Phase phase, bool alone);
+
+  Phase phase_ = Phase::settled;
+  bool alone_ = false;
+  int pieces_ = 0;  // of this phase
+  Clock::duration best_{}, best_of_team_{};
+  Clock::time_point until_{};  // of a settled phase; none yet
+};
+
 // Calls lead(team, count) on worker 0 of one region, with `count` workers to hand tiles to.
 template <class Lead>
 void with_team(int workers, Lead&& lead) {

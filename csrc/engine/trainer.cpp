@@ -108,6 +108,10 @@ void Trainer::start(const Pass& pass) {
     iota_ = AlignedArray<int64_t>(capacity());
     std::iota(iota_.data(), iota_.data() + capacity(), int64_t{0});
   }
+  if (pass.count > 0 && pass.batch != paced_batch_) {
+    pace_ = {};
+    paced_batch_ = pass.batch;
+  }
   pass_ = pass;
   position_ = 0;
 }
@@ -155,7 +159,10 @@ int64_t Trainer::run(int64_t batches, double seconds, const std::function<void()
   run_.parameters = network_->parameters();
   run_.gradients = mode() == Mode::train ? network_->gradients() : nullptr;
 
-  const int workers = workers_for(run_, std::min(batches, left / run_.rows + 1));
+  const int64_t ahead = std::min(batches, left / run_.rows + 1);
+  const int useful = workers_for(run_, ahead);
+  const bool paces = useful > 1 && mode() == Mode::train;
+  const int workers = paces && ahead == 1 ? pace_.workers(useful) : useful;
   const int64_t scratch = program_.scratch_floats();
   if (scratch_.size() < scratch * workers) scratch_ = AlignedArray<float>(scratch * workers);
 
@@ -181,11 +188,13 @@ int64_t Trainer::run(int64_t batches, double seconds, const std::function<void()
     try {
       if (in_batch) program_.prepare(run_, team, count, scratch_.data());
       while (in_batch) {
-        program_.execute(run_, team, count, scratch_.data());
+        if (paces) run_.workers = pace_.workers(count);
+        program_.execute(run_, team, run_.workers, scratch_.data());
         in_batch = false;
         ++done;
         position_ += run_.rows;
         const auto now = Clock::now();
+        if (paces && run_.rows == pass_.batch) pace_.took(batch_begin, now);
         if (now - batch_begin < kLongBatch) run_.service = nullptr;
         batch_begin = now;
         serve(now);

@@ -9,6 +9,7 @@
 #include <optional>
 #include <vector>
 
+#include "cpu/parallel.h"
 #include "engine/losses.h"
 #include "engine/network.h"
 #include "engine/optimizer.h"
@@ -100,6 +101,8 @@ class Trainer {
   Pass pass_;
   int64_t position_ = 0;
   int workers_ = 0, busy_workers_ = 0;
+  Pace pace_;                // of training batches
+  int64_t paced_batch_ = 0;  // of so many rows
   Run run_;
   const int64_t* index_ = nullptr;  // of this batch
   int64_t index_base_ = 0;          // rows to add to it

@@ -146,6 +146,10 @@ OPTIMIZERS = [
 ]  # fmt: skip
 
 STEPS = [
+    M("cpu/parallel.cpp", "enter(Phase::settled, best_ < best_of_team_ * 19 / 20);",
+      "enter(Phase::settled, false);", "a team goes on however slow it is", "runtime"),
+    M("cpu/parallel.cpp", "if (++pieces_ > 1) best_ = std::min(best_, time);",
+      "if (++pieces_ > 1) best_ = time;", "one slow piece sends a team away", "runtime"),
     M("engine/program.cpp", "rows.begin(tile) * per_row, rows.length(tile) * per_row",
       "rows.begin(tile), rows.length(tile) * per_row",
       "tiles of a chain begin at the wrong row", "determinism"),
