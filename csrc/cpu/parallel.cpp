@@ -290,9 +290,8 @@ void Pace::enter(Phase phase, bool alone) {
   best_ = Clock::duration::max();
 }
 
-// A trial is of a few pieces each way, less than a hundredth of the time in between. The first one
-// is left out: the data have to come from the other cores. Longer pieces than that are worth a
-// team.
+// A trial is of a few pieces each way, some hundredths of the time in between at the most. The
+// first one is left out: the data have to come from the other cores. Long pieces are worth a team.
 void Pace::took(Clock::time_point begin, Clock::time_point end) {
   using std::chrono::milliseconds;
   constexpr auto kSoon = milliseconds(5), kLater = milliseconds(250), kLong = milliseconds(1);

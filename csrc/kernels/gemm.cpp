@@ -186,6 +186,14 @@ void transpose_edge(float* to, int64_t to_row, const float* from, int64_t from_r
   for (int64_t i = 0; i < rows; ++i) store_upto(to + i * to_row, load(turned + i * kLanes), width);
 }
 
+// The same for a block of sixteen by sixteen, or for what is left of that.
+LAMINA_INLINE void transpose_block(float* to, int64_t to_row, const float* from, int64_t from_row,
+                                   int64_t rows, int64_t columns, int64_t width) {
+  if (rows >= kLanes && columns >= kLanes) return transpose16(to, to_row, from, from_row);
+  const auto upto = [](int64_t left) { return left < kLanes ? left : kLanes; };
+  transpose_edge(to, to_row, from, from_row, upto(rows), upto(columns), upto(width));
+}
+
 }  // namespace
 
 void gemm_block(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t a_col,
@@ -283,11 +291,8 @@ void gemm_pack(float* packed, int64_t width, const float* b, int64_t b_row, int6
             to[i * width + c] = c < columns ? from[i * b_row + c * b_col] : 0.0f;
           }
         }
-      } else if (rows == kLanes && columns == kLanes) {
-        transpose16(to, width, from, b_col);
       } else {
-        transpose_edge(to, width, from, b_col, rows, columns,
-                       width - j < kLanes ? width - j : kLanes);
+        transpose_block(to, width, from, b_col, rows, columns, width - j);
       }
     }
   }
@@ -297,15 +302,9 @@ void gemm_turn(float* c, int64_t c_row, const float* turned, int64_t turned_row,
                int64_t columns) {
   for (int64_t j = 0; j < columns; j += kLanes) {
     for (int64_t i = 0; i < rows; i += kLanes) {
-      float* to = c + i * c_row + j;
       const float* from = turned + j * turned_row + i;
-      if (rows - i >= kLanes && columns - j >= kLanes) {
-        transpose16(to, c_row, from, turned_row);
-      } else {
-        const int64_t height = rows - i < kLanes ? rows - i : kLanes;
-        const int64_t width = columns - j < kLanes ? columns - j : kLanes;
-        transpose_edge(to, c_row, from, turned_row, height, width, width);
-      }
+      transpose_block(c + i * c_row + j, c_row, from, turned_row, rows - i, columns - j,
+                      columns - j);
     }
   }
 }

@@ -33,16 +33,13 @@ class Initializer:
 
 
 class _InPlace(Initializer):
-    """One of the package's own: it writes where the weights will stay."""
+    """One of the package's own: _fill(out, shape) writes the values of a weight of that shape where
+    they will stay, into the flat array out."""
 
     def __call__(self, shape, dtype=None):
         values = np.empty(shape, np.float32)
         self._fill(values.reshape(-1), values.shape)
         return values
-
-    def _fill(self, out: np.ndarray, shape: tuple[int, ...]) -> None:
-        """Writes the values of a weight of `shape` into out, which is flat."""
-        raise NotImplementedError
 
 
 class Zeros(_InPlace):
