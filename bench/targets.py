@@ -221,7 +221,8 @@ def reason(
     report: Report, target: Target, m: Measurement | None, threads: int, value: float
 ) -> str:
     share = report.share(m) if m and not isinstance(target.against, str) else None
-    if share and value / share[0] < target.wanted:
+    # Over 1: done in fewer operations than are counted, so the limit says nothing.
+    if share and share[0] <= 1 and value / share[0] < target.wanted:
         return f"{share[1]}: {share[0]:.0%} of the limit, all of it would be {value / share[0]:.2f}"
     known = (target.with_more if threads > 1 else "") or target.binds
     return known or (m.work.bound if m and m.work else "") or "not known"

@@ -98,6 +98,7 @@ def images(g):
         (1, 32, {}),
         (3, 17, {"padding": "same", "strides": (2, 1)}),
         (20, 70, {"padding": "same", "dilation": (2, 1)}),
+        (70, 33, {"padding": "same"}),
     ]:
         x, k = normal(g, 3, 14, 13, channels), normal(g, 3, 3, channels, filters)
         y = kernels.conv2d_forward(x, k, normal(g, filters), **options)

@@ -419,6 +419,11 @@ def test_a_target_beyond_the_machine_s_limit_is_called_that():
     report.add("conv", "conv2d 3×3, forward", "torch", 1, [0.011], work=work)
     why = "FMA: 90% of the limit, all of it would be 1.22"
     assert target_rows(report)["conv2d 3×3, forward", "torch"] == ["1.3", "missed: 1.1", "–", why]
+    report = made_up()
+    report.add("conv", "conv2d 3×3, forward", "lamina", 1, [0.01], work=Work(flops=1.2e9))
+    report.add("conv", "conv2d 3×3, forward", "torch", 1, [0.011], work=work)
+    why = target_rows(report)["conv2d 3×3, forward", "torch"][3]
+    assert "of the limit" not in why, "operations that were not done are no reason"
 
 
 def test_targets_are_for_what_is_measured():

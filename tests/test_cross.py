@@ -1,5 +1,6 @@
 """The kernels built for AArch64 and run under an emulator give the bits of a native build."""
 
+import re
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,14 @@ CROSS = "aarch64-linux-gnu-g++"
 EMULATOR = "qemu-aarch64"
 # -O1: the bits are the source's whatever the optimiser does, and this is not about speed.
 FLAGS = ["-std=c++20", "-O1", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror"]
+
+
+def test_the_digest_runs_every_kernel_of_the_table():
+    table = (ROOT / "csrc/kernels/kernels.h").read_text()
+    kernels = re.findall(r"\(\*(\w+)(?:\[\w+\])?\)\(", table)
+    digest = (ROOT / "tests/cross/digest.cpp").read_text()
+    assert len(kernels) > 50
+    assert [name for name in kernels if not re.search(rf"\b{name}\b", digest)] == []
 
 
 def build(compiler: str, isa: str, directory: Path) -> Path:

@@ -28,6 +28,7 @@ for threads in (1, 2, 3, 8, 1, 2, 3, 8):
     model = la.Sequential([
         la.layers.Input((12, 12, 3)),
         la.layers.Conv2D(16, 3, padding="same", activation="relu"),
+        la.layers.Conv2D(17, 3, padding="same", activation="relu"),
         la.layers.BatchNormalization(),
         la.layers.MaxPooling2D(),
         la.layers.Conv2D(20, 3, strides=2, activation="gelu"),

@@ -252,6 +252,42 @@ def test_batch_normalization():
         assert_bits(weight.numpy(), a)
 
 
+@pytest.mark.parametrize("activation", ["linear", "relu", "tanh", "gelu"])
+def test_convolutions_in_squares_compute_what_the_kernels_do(activation):
+    """Forward and through one step of descent; the kernels' tests ask whether that is right."""
+    k, rows = la.kernels, 11
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((rows, 12, 11, 16)).astype(np.float32)
+    y = rng.standard_normal((rows, 10 * 9 * 18)).astype(np.float32)
+    model = la.Sequential(
+        [
+            layers.Input((12, 11, 16)),
+            layers.Conv2D(33, 3, padding="same", activation=activation, bias_initializer="ones"),
+            layers.Conv2D(18, 3),
+            layers.Flatten(),
+        ]
+    )
+    model.compile(la.optimizers.SGD(1.0), "mse")
+    first, bias, second, zeros = (w.copy() for w in model.get_weights())
+    z = k.conv2d_forward(x, first, bias, padding="same")
+    hidden = z if activation == "linear" else getattr(k, f"{activation}_forward")(z)
+    out = k.conv2d_forward(hidden, second, zeros)
+    assert_bits(model.predict(x, batch_size=4, verbose=0), out.reshape(rows, -1))
+    model.train_on_batch(x, y)
+    _, dout = k.mean_squared_error(out.reshape(rows, -1), y, scale=1 / rows)
+    dout = dout.reshape(out.shape)
+    dz = k.conv2d_backward_input(dout, second, hidden.shape)
+    if activation != "linear":
+        saved = z if activation == "gelu" else hidden
+        dz = getattr(k, f"{activation}_backward")(dz, saved)
+    for i, before, want in [
+        (0, first, k.conv2d_backward_kernel(dz, x, (3, 3), padding="same")),
+        (1, bias, k.conv2d_backward_bias(dz)),
+        (2, second, k.conv2d_backward_kernel(dout, hidden, (3, 3))),
+    ]:
+        assert_bits(model.get_weights()[i], before - want, what=f"weight {i}")
+
+
 def test_batch_normalization_passes_the_gradient_on():
     model, probe = built(lambda: layers.BatchNormalization(), (4,))
     model.layers[1].set_weights([np.arange(1, 5), np.zeros(4), np.zeros(4), np.ones(4)])

@@ -50,6 +50,8 @@ for threads, convolves in ((1, True), (2, True), (2, False)):
         _core.dense("g", 10, "softmax", 0.0, True),
     ] if not convolves else [
         _core.conv2d("a", 64, (3, 3), (1, 1), "same", (1, 1), "relu", 0.0, True),
+        _core.conv2d("q", 16, (3, 3), (1, 1), "same", (1, 1), "relu", 0.0, True),  # in squares
+        _core.conv2d("r", 64, (1, 1), (1, 1), "same", (1, 1), "relu", 0.0, True),
         _core.batch_normalization("b", 0.99, 1e-3, True, True),
         _core.max_pooling2d("c", (4, 4), (4, 4), "valid"),
         _core.conv2d("p", 64, (2, 2), (1, 1), "valid", (1, 1), "relu", 0.0, True),

@@ -93,9 +93,15 @@ py::array conv2d_forward(py::handle x_in, py::handle kernel_in, py::handle bias_
     if (split.mode.splits() && split.forward_pays()) {
       return convolve_in_parts(y.data, x.data, kernel.data, after, split.forward(images));
     }
-    for_tiles(conv.forward_tiles(images), 0, [&](int64_t tile, float*) {
-      conv.forward(kernels(), y.data, x.data, kernel.data, after, images, tile);
+    AlignedArray<float> transformed(conv.transformed_floats());
+    for_tiles(conv.transform_tiles(), 0, [&](int64_t tile, float*) {
+      conv.transform(kernels(), transformed.data(), kernel.data, tile);
     });
+    for_tiles(conv.forward_tiles(images), conv.forward_scratch(),
+              [&](int64_t tile, float* scratch) {
+                conv.forward(kernels(), y.data, x.data, kernel.data, transformed.data(), after,
+                             images, tile, scratch);
+              });
   });
   return y.object;
 }
@@ -114,15 +120,16 @@ py::array conv2d_backward_input(py::handle dy_in, py::handle kernel_in, py::hand
   call.check_shape("dy", dy.shape, output_shape(images, conv.w));
   const FloatsOut dx = call.out("out", out, input);
   without_gil([&] {
-    AlignedArray<float> transposed(conv.transposed_floats());
     const ops::SplitConv2d split{conv, matmul_mode()};
     if (split.mode.splits() && split.backward_input_pays()) {
+      AlignedArray<float> transposed(split.transposed_floats());
       for_tiles(split.transpose_tiles(), 0, [&](int64_t tile, float*) {
         split.transpose(kernels(), transposed.data(), kernel.data, tile);
       });
       return convolve_in_parts(dx.data, dy.data, transposed.data(), nullptr,
                                split.backward_input(images));
     }
+    AlignedArray<float> transposed(conv.transposed_floats());
     for_tiles(conv.transpose_tiles(), 0, [&](int64_t tile, float*) {
       conv.transpose(kernels(), transposed.data(), kernel.data, tile);
     });
@@ -153,9 +160,11 @@ py::array conv2d_backward_kernel(py::handle dy_in, py::handle x_in, py::handle k
       return kernel_gradient_in_parts(dkernel.data, dy.data, x.data, split, images);
     }
     AlignedArray<float> partial(conv.partial_floats(images));
-    for_tiles(conv.backward_kernel_tiles(images), 0, [&](int64_t tile, float*) {
-      conv.backward_kernel(kernels(), partial.data(), dy.data, x.data, images, tile);
-    });
+    for_tiles(conv.backward_kernel_tiles(images), conv.backward_kernel_scratch(),
+              [&](int64_t tile, float* scratch) {
+                conv.backward_kernel(kernels(), partial.data(), dy.data, x.data, images, tile,
+                                     scratch);
+              });
     for_tiles(conv.reduce_tiles(), 0, [&](int64_t tile, float*) {
       conv.reduce(kernels(), dkernel.data, partial.data(), images, tile);
     });

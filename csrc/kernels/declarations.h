@@ -113,6 +113,18 @@ void col2im_add(float* image, const float* columns, const Window2d& w, int64_t b
 void contract(float* c, const float* a, const float* b, int64_t n, const Contraction& t, bool add,
               const GemmEpilogue* epilogue);
 
+// winograd.cpp
+void winograd_input(float* planes, int64_t plane, int64_t row, const float* x, int64_t n,
+                    const Squares& s);
+void winograd_taps(float* planes, int64_t plane, int64_t row, const float* taps, int64_t tap,
+                   int64_t taps_row, int64_t rows, int64_t n);
+bool winograd_output(float* y, const float* planes, int64_t plane, int64_t row, int64_t n,
+                     const Squares& s, const GemmEpilogue* epilogue);
+void winograd_output_gradient(float* planes, int64_t plane, int64_t row, const float* dy, int64_t n,
+                              const Squares& s);
+bool winograd_taps_gradient(float* dtaps, int64_t tap, int64_t taps_row, const float* planes,
+                            int64_t plane, int64_t row, int64_t rows, int64_t n);
+
 // pooling.cpp
 void max_pool_forward(float* y, int32_t* argmax, const float* image, const Window2d& w);
 void max_pool_backward(float* dimage, const float* dy, const int32_t* argmax, const Window2d& w);

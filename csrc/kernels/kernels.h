@@ -113,6 +113,14 @@ struct Contraction {
   int64_t ahead_floats = 0;
 };
 
+// Squares side by side in an image of height x width pixels, `pixel` floats apart: the first begins
+// at (top, left), each of the next two columns further right. What lies outside the image is read
+// as zeros and never written.
+struct Squares {
+  int64_t height, width, pixel;
+  int64_t top, left, count;
+};
+
 // A float32 is the sum of up to three bf16 parts, each the nearest to what the parts before it
 // leave; three are exact. A matrix unit multiplies them in tiles of 1 KB: 16 rows of 16 words, and
 // a word holds two bf16 values. In a tile of A, word i of a row is terms i (low half) and 16 + i;
@@ -273,6 +281,26 @@ struct Kernels {
   // optional.
   void (*contract)(float* c, const float* a, const float* b, int64_t n, const Contraction& t,
                    bool add, const GemmEpilogue* epilogue);
+
+  // --- winograd.cpp: 3 x 3 taps, stride 1 --------------------------------------------------------
+  // The transforms around sixteen matrix products: plane p = 4 i + j of a matrix of planes is at
+  // planes + p * plane, its rows are `row` floats apart and n long. A, B and G are in winograd.cpp.
+  // Row t of the planes = B' d B of square t, 4 x 4 pixels of n channels of x.
+  void (*winograd_input)(float* planes, int64_t plane, int64_t row, const float* x, int64_t n,
+                         const Squares& s);
+  // Row r of the planes = G g G' of taps[(3 i + j) * tap + r * taps_row + c], c < n.
+  void (*winograd_taps)(float* planes, int64_t plane, int64_t row, const float* taps, int64_t tap,
+                        int64_t taps_row, int64_t rows, int64_t n);
+  // Square t of y, 2 x 2 pixels = activation(A' m A + bias), m from row t of the planes. True only
+  // if all that was written is finite before bias and activation. epilogue is optional.
+  bool (*winograd_output)(float* y, const float* planes, int64_t plane, int64_t row, int64_t n,
+                          const Squares& s, const GemmEpilogue* epilogue);
+  // Row t of the planes = A dy A' of square t, 2 x 2 pixels.
+  void (*winograd_output_gradient)(float* planes, int64_t plane, int64_t row, const float* dy,
+                                   int64_t n, const Squares& s);
+  // dtaps = G' m G, laid out as taps are; true only if all are finite.
+  bool (*winograd_taps_gradient)(float* dtaps, int64_t tap, int64_t taps_row, const float* planes,
+                                 int64_t plane, int64_t row, int64_t rows, int64_t n);
 
   // --- pooling.cpp: one image -----------------------------------------------------------------
   // argmax (optional) gets i * width + j of the first largest input of each window and channel;

@@ -4,17 +4,6 @@
 #include "kernels/simd.h"
 
 namespace lamina::LAMINA_ISA {
-namespace {
-
-// Stays zero while what it sees is finite, and is NaN from then on.
-struct Finite {
-  f32x16 marks = zero();
-  LAMINA_INLINE void see(f32x16 w) { marks = fma(w, zero(), marks); }
-  LAMINA_INLINE bool all() const { return !any(is_nan(marks)); }
-};
-
-}  // namespace
-
 bool sgd_step(float* w, const float* dw, int64_t n, float rate) {
   const f32x16 r = splat(rate);
   Finite finite;

@@ -98,6 +98,13 @@ LAMINA_INLINE void store_upto(float* p, f32x16 v, int64_t n) {
 LAMINA_INLINE void prefetch(const void* p) { __builtin_prefetch(p); }
 LAMINA_INLINE void prefetch_second(const void* p) { __builtin_prefetch(p, 0, 2); }
 
+// Stays zero while what it sees is finite, and is NaN from then on.
+struct Finite {
+  f32x16 marks = zero();
+  LAMINA_INLINE void see(f32x16 x) { marks = fma(x, zero(), marks); }
+  LAMINA_INLINE bool all() const { return !any(is_nan(marks)); }
+};
+
 // Whether a kernel writes n values past the caches: kernels.h says when. What is written over an
 // input is in the cache already.
 LAMINA_INLINE bool streamed(int64_t n, const float* y, const float* x) {

@@ -57,6 +57,12 @@ constinit const Kernels kernels = {
 
     .contract = contract,
 
+    .winograd_input = winograd_input,
+    .winograd_taps = winograd_taps,
+    .winograd_output = winograd_output,
+    .winograd_output_gradient = winograd_output_gradient,
+    .winograd_taps_gradient = winograd_taps_gradient,
+
     .max_pool_forward = max_pool_forward,
     .max_pool_backward = max_pool_backward,
     .average_pool_forward = average_pool_forward,

@@ -22,8 +22,9 @@ constexpr int64_t kGroupPixels = 1024, kLeastGroups = 16;
 struct Units {
   int64_t images, height, width;
   int64_t most;  // pixels of several images
+  int64_t band = kUnitPixels;
 
-  int64_t rows() const { return std::max<int64_t>(1, kUnitPixels / std::max<int64_t>(1, width)); }
+  int64_t rows() const { return std::max<int64_t>(1, band / std::max<int64_t>(1, width)); }
   Pieces bands() const { return {height, std::min(rows(), height)}; }
   Pieces groups() const {
     const int64_t fit = most / std::max<int64_t>(1, height * width);

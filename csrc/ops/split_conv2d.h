@@ -44,6 +44,7 @@ struct SplitConv2d {
 
   SplitPass forward(int64_t images) const;
   SplitPass backward_input(int64_t images) const;
+  int64_t transposed_floats() const { return conv.depth() * conv.w.filters; }
   int64_t transpose_tiles() const;
   void transpose(const Kernels& kernels, float* transposed, const float* kernel,
                  int64_t tile) const;

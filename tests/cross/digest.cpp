@@ -92,6 +92,9 @@ void products() {
       Floats packed(static_cast<size_t>(depth * 136));
       k.gemm_pack(packed.data(), 136, b.data(), 1, depth, depth, n);
       print("gemm_pack", packed);
+      Floats turned = floats(m * n);
+      k.gemm_turn(turned.data(), n, a.data(), m, m, std::min(n, depth));
+      print("gemm_turn", turned);
       Floats strips(static_cast<size_t>(depth * 3 * kStripColumns));
       k.gemm_copy_strips(strips.data(), b.data(), n, 1, depth, n);
       Floats c = floats(m * n);
@@ -125,6 +128,13 @@ void products_of_parts() {
                                 {3, 4, 3, block, block, parts, add});
         print("multiply", sums);
       }
+      const int64_t line = 3 * parts * kUnitSide;
+      Floats lines(static_cast<size_t>(m * line)), tiles(static_cast<size_t>(3 * block));
+      k.split_lines(lines.data(), a.data(), 40, b.data(), 29, depth, m, kUnitSide, 3, parts);
+      print("split_lines", lines);
+      const int64_t from[kUnitSide] = {0, 5 * line, -1, line, 36 * line};  // the others the first
+      k.gather_lines(tiles.data(), block, lines.data(), from, 3, parts);
+      print("gather_lines", tiles);
       const GemmEpilogue e{bias.data(), Activation::tanh, 0.0f};
       k.split_finish(c.data(), n, sums.data(), 4, m, n, 0.7f, 1.5f, &e);
       print("split_finish", c);
@@ -264,6 +274,50 @@ void images(int64_t channels) {
   print("average_pool_backward", dx);
 }
 
+// A 7 x 6 image with 3 x 2 taps, 5 x 5 pixels of 37 filters.
+void contraction(int64_t channels) {
+  const int64_t n = 37;
+  const Floats x = floats(7 * 6 * channels), taps = floats(6 * channels * n), bias = floats(n);
+  const Contraction t{.rows = 5,
+                      .cols = 5,
+                      .c_row = 5 * n,
+                      .c_col = n,
+                      .a_row = 6 * channels,
+                      .a_col = channels,
+                      .terms = {3, 2, channels},
+                      .a_term = {6 * channels, channels, 1},
+                      .b_term = {2 * channels * n, channels * n, n}};
+  Floats y = floats(25 * n);
+  for (const Activation activation : {Activation::linear, Activation::relu, Activation::tanh}) {
+    const GemmEpilogue e{bias.data(), activation, 0.0f};
+    k.contract(y.data(), x.data(), taps.data(), n, t, activation != Activation::relu, &e);
+    print("contract", y);
+  }
+}
+
+// Four squares in a row of a 7 x 6 image: the first and the last reach beyond it.
+void squares(int64_t channels) {
+  const Squares in{7, 6, channels, -1, -1, 4}, out{5, 7, channels, 4, 0, 4};
+  const Floats x = floats(7 * 6 * channels), taps = floats(9 * channels * 5);
+  const Floats dy = floats(5 * 7 * channels), bias = floats(channels);
+  const int64_t plane = 5 * channels + 16;
+  Floats planes(static_cast<size_t>(16 * plane)), y(dy.size()), dtaps(taps.size());
+  k.winograd_input(planes.data(), plane, channels, x.data(), channels, in);
+  print("winograd_input", planes);
+  k.winograd_taps(planes.data(), plane, channels, taps.data(), 5 * channels, channels, 5, channels);
+  print("winograd_taps", planes);
+  for (const Activation activation : {Activation::linear, Activation::relu, Activation::tanh}) {
+    const GemmEpilogue e{bias.data(), activation, 0.0f};
+    k.winograd_output(y.data(), planes.data(), plane, channels, channels, out, &e);
+    print("winograd_output", y);
+  }
+  k.winograd_taps_gradient(dtaps.data(), 5 * channels, channels, planes.data(), plane, channels, 5,
+                           channels);
+  print("winograd_taps_gradient", dtaps);
+  k.winograd_output_gradient(planes.data(), plane, channels, dy.data(), channels, out);
+  print("winograd_output_gradient", planes);
+}
+
 }  // namespace
 
 int main() {
@@ -275,5 +329,9 @@ int main() {
   products_of_parts();
   for (const int64_t n : {1, 15, 16, 17, 100}) elementwise(n);
   for (const int64_t cols : {1, 10, 16, 33}) rows(7, cols);
-  for (const int64_t channels : {1, 3, 16, 20}) images(channels);
+  for (const int64_t channels : {1, 3, 16, 20}) {
+    images(channels);
+    contraction(channels);
+    squares(channels);
+  }
 }

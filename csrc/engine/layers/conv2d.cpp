@@ -45,16 +45,29 @@ class Conv2D final : public Layer {
     const Activation function = fused ? activation_.function : Activation::linear;
     const float alpha = activation_.alpha;
     if (!in_parts(program, place).add_forward(program, name(), x, z, function, alpha)) {
+      const int transformed = program.buffer(0, conv.transformed_floats());
+      if (conv.transform_tiles() > 0) {
+        program.add_of_update({.what = name() + " kernel transformed",
+                               .uses = {transformed},
+                               .tiles = [=](const Run&) { return conv.transform_tiles(); },
+                               .body =
+                                   [=](const Run& run, int64_t tile, float*) {
+                                     conv.transform(*run.kernels, run.buffer(transformed),
+                                                    run.parameters + kernel, tile);
+                                   }});
+      }
       program.add({.what = name() + " forward",
-                   .uses = {x, z},
+                   .uses = {x, z, transformed},
                    .tiles = [=](const Run& run) { return conv.forward_tiles(run.rows); },
                    .body =
-                       [=](const Run& run, int64_t tile, float*) {
+                       [=](const Run& run, int64_t tile, float* scratch) {
                          const GemmEpilogue epilogue{bias < 0 ? nullptr : run.parameters + bias,
                                                      function, alpha};
                          conv.forward(*run.kernels, run.buffer(z), run.buffer(x),
-                                      run.parameters + kernel, &epilogue, run.rows, tile);
-                       }});
+                                      run.parameters + kernel, run.buffer(transformed), &epilogue,
+                                      run.rows, tile, scratch);
+                       },
+                   .scratch = conv.forward_scratch()});
     }
     place.y = z;
     if (fused) {
@@ -99,10 +112,11 @@ class Conv2D final : public Layer {
                  .uses = {x, dz, partial},
                  .tiles = [=](const Run& run) { return conv.backward_kernel_tiles(run.rows); },
                  .body =
-                     [=](const Run& run, int64_t tile, float*) {
+                     [=](const Run& run, int64_t tile, float* scratch) {
                        conv.backward_kernel(*run.kernels, run.buffer(partial), run.buffer(dz),
-                                            run.buffer(x), run.rows, tile);
-                     }});
+                                            run.buffer(x), run.rows, tile, scratch);
+                     },
+                 .scratch = conv.backward_kernel_scratch()});
     program.add({.what = name() + " kernel gradient total",
                  .uses = {partial},
                  .tiles = [=](const Run&) { return conv.reduce_tiles(); },

@@ -70,7 +70,7 @@ bool SplitConv2d::add_input_gradient(Program& program, const std::string& name, 
                                      int dx) const {
   if (!conv.mode.splits() || !conv.backward_input_pays()) return false;
   const SplitConv2d self = *this;
-  const int transposed = program.buffer(0, conv.conv.transposed_floats());
+  const int transposed = program.buffer(0, conv.transposed_floats());
   program.add({.what = name + " kernel transposed",
                .uses = {transposed},
                .tiles = [=](const Run&) { return self.conv.transpose_tiles(); },

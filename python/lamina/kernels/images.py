@@ -6,6 +6,13 @@ floor((n - r) / stride) + 1 outputs. "same" gives ceil(n / stride) outputs and a
 max((outputs - 1) stride + r - n, 0) zeros, the odd one at the end, as TensorFlow does. Sizes may
 be one int or a pair. An image's result does not depend on the other images of the batch.
 
+Convolutions of 3 x 3 taps with strides and dilation 1, 16 channels or more and as many filters
+are taken in squares of 2 x 2 outputs where that saves enough products: F(2 x 2, 3 x 3) of
+S. Winograd, in the form of A. Lavin and S. Gray, "Fast algorithms for convolutional neural
+networks" (CVPR 2016). The results come from sums and differences over a square, and so do the
+bounds of their errors, "in squares" below. The errors are as small as plain ones where the numbers
+of a square are of one size. What would not come out finite in squares is computed plainly.
+
 The errors of convolutions are those with `lamina.set_float32_matmul_precision("highest")`, which
 names what multiplies bf16 parts at other levels. There the error is
 (min(K, 512) P / 32 + K / 512 + 20) eps, P = 6 (high), 3 (medium) or 1 (low), and 1 eps, 2^-15 or
@@ -28,7 +35,9 @@ def conv2d_forward(
     x: (n, height, width, channels), padded with zeros; kernel: (kh, kw, channels, filters); bias:
     (filters,). Returns (n, out_height, out_width, filters). It is a correlation: the kernel is not
     flipped. Taps outside the image are left out, not multiplied by zero. Error:
-    (min(K, 256) + K / 128) eps of the same sum with absolute values, K = kh kw channels.
+    (min(K, 256) + K / 128) eps of the same sum with absolute values, K = kh kw channels. In
+    squares: (min(K, 256) + K / 128 + 12) eps of four times that sum with k[i, j, c, f] replaced by
+    its sum over all taps, K = channels.
     """
     return _core.conv2d_forward(x, kernel, bias, strides, padding, dilation, out)
 
@@ -39,7 +48,7 @@ def conv2d_backward_input(
     """dx, of input_shape: every tap sends dy k^T back to where it read.
 
     dy: (n, out_height, out_width, filters). Error: (min(K, 256) + K / 128) eps of the same sum
-    with absolute values, K = kh kw filters.
+    with absolute values, K = kh kw filters; in squares as forward, K = filters.
     """
     return _core.conv2d_backward_input(dy, kernel, input_shape, strides, padding, dilation, out)
 
@@ -51,7 +60,9 @@ def conv2d_backward_kernel(
 
     Returns (kh, kw, channels, filters). Error: (256 + B) eps of the same sum with absolute
     values, B the number of blocks: at most 256 output pixels, next to each other and alike in the
-    taps that lie inside the image.
+    taps that lie inside the image. In squares: (60 + B) eps of four times the sum over squares of
+    |x|, summed over the 4 x 4 pixels that a square reads, times |dy|, summed over its 2 x 2; B the
+    number of blocks, of 24 to 48 squares.
     """
     return _core.conv2d_backward_kernel(dy, x, kernel_size, strides, padding, dilation, out)
 

@@ -1,0 +1,72 @@
+// A convolution of 3 x 3 taps in fewer products: Winograd's F(2 x 2, 3 x 3). Outputs are taken in
+// squares of 2 x 2, each of which needs 16 products a channel instead of 36. The formula is in
+// kernels/winograd.cpp; here squares and taps are transformed in pieces that stay in the cache, and
+// the sixteen planes of a piece are multiplied.
+//
+// Transformed numbers are sums and differences of what was given, so the error is bounded by sums
+// of absolute values over whole squares and all taps. An infinity or a NaN spreads to results that
+// it has no part in, and sums may overflow that a plain convolution has no need of; then something
+// is not finite, is reported, and the caller computes it again without this.
+#pragma once
+
+#include <bitset>
+#include <cstdint>
+
+#include "kernels/kernels.h"
+#include "ops/image_units.h"
+#include "ops/pieces.h"
+
+namespace lamina::ops {
+
+struct Winograd {
+  Window2d w;
+  int64_t down, across;  // squares that an image's outputs are taken in
+
+  // All outputs. Squares may reach beyond an odd last row or column.
+  static Winograd of_all(const Window2d& w) {
+    return {w, ceil_div(w.out_height, 2), ceil_div(w.out_width, 2)};
+  }
+  // Without an odd last row or column that has few taps inside the image: those are the caller's.
+  static Winograd of_most(const Window2d& w);
+
+  // Fewer products by a good part, and by so many that one image alone pays for transforming the
+  // taps. A rule of shapes, because it decides about bits: neither images nor workers count.
+  bool pays() const;
+
+  // The transformed taps: strips of filters, each (16, channels, filters of the strip). The taps of
+  // a strip are taps[t * tap + channel * row + filter]; channels begin .. end of them.
+  int64_t taps_floats() const { return kPlanes * w.channels * w.filters; }
+  Pieces filter_strips() const { return {w.filters, kStripColumns}; }
+  void transform_taps(const Kernels& kernels, float* transformed, int64_t strip, const float* taps,
+                      int64_t tap, int64_t row, int64_t begin, int64_t end) const;
+
+  // The squares of a batch, cut into units of work.
+  Units units(int64_t images) const { return {images, down, across, kMostSquares, kBandSquares}; }
+  int64_t rows() const { return std::min(2 * down, w.out_height); }  // of outputs
+  int64_t columns() const { return std::min(2 * across, w.out_width); }
+  // The outputs of a unit.
+  Unit outputs(const Unit& unit) const {
+    return {unit.image, unit.image_end, 2 * unit.row, std::min(2 * unit.row_end, rows())};
+  }
+
+  // y of one unit. Bit i: not all of image i of the unit is finite.
+  static constexpr int64_t kMostSquares = 256;
+  using Spoiled = std::bitset<kMostSquares>;
+  int64_t forward_scratch() const;
+  Spoiled forward(const Kernels& kernels, float* y, const float* x, const float* transformed,
+                  const GemmEpilogue* epilogue, const Unit& unit, float* scratch) const;
+
+  // dkernel over the units begin .. end, for one strip of channels and one of filters. False: not
+  // all is finite.
+  Pieces channel_strips() const { return {w.channels, kStripColumns}; }
+  int64_t backward_kernel_scratch() const;
+  bool backward_kernel(const Kernels& kernels, float* dkernel, const float* dy, const float* x,
+                       const Units& units, int64_t begin, int64_t end, int64_t channel_strip,
+                       int64_t filter_strip, float* scratch) const;
+
+ private:
+  static constexpr int64_t kPlanes = 16, kBandSquares = 64;
+  int64_t chunk() const;  // squares of one piece, forward
+};
+
+}  // namespace lamina::ops
