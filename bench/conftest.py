@@ -46,29 +46,38 @@ def probe(report, tmp_path_factory) -> Path | None:
 
 
 @pytest.fixture(scope="session")
-def turn(probe, report, plan):
-    """turn(threads, run): what run() returns, on a machine that is all there if it can be had."""
+def watch(probe, report, plan) -> limits.Watch | None:
     if probe is None or plan.smoke:
-        return lambda threads, run: run()
-    watch = limits.Watch(
-        report.limits, lambda threads: limits.measure(probe, {}, threads, plan.probe)["fma"]
+        return None
+    return limits.Watch(
+        report.limits, lambda threads: limits.measure(probe, {}, threads, plan.probe)
     )
-    return watch.turn
+
+
+@pytest.fixture(scope="session")
+def turn(watch):
+    """turn(threads, run): what run() returns, on a machine that is all there if it can be had."""
+    return watch.turn if watch else lambda threads, run: run()
 
 
 @pytest.fixture
-def probed(probe, report, plan, threads):
-    """Asks the machine for its limits with so many threads, before a test and after it."""
+def probed(probe, watch, report, plan, threads):
+    """Asks the machine for its limits with so many threads, before a test and after it. Memory may
+    be faster on a machine that is not whole, with processors far apart: that is not a limit."""
 
     def ask():
         if probe is None or (plan.smoke and threads in report.limits.rates):
             return
         try:
+            if watch:
+                watch.wait(threads)
             rates = limits.measure(probe, report.limits.caches, threads, plan.probe)
         except limits.NoProbeError as reason:
             report.limits.reason = str(reason)
         else:
-            report.limits.add(threads, rates)
+            known = threads in report.limits.rates
+            if not known or watch is None or watch.is_whole(threads, rates):
+                report.limits.add(threads, rates)
 
     ask()
     yield

@@ -5,6 +5,7 @@ title there is what is added to the one in tables.py."""
 import statistics
 
 from .layout import Table, plural
+from .limits import ROUND_TRIP
 from .report import BASELINE, Measurement, Report
 
 JOBS = {"mnist": "MNIST", "training": "", "predict": "predictions,"}
@@ -17,12 +18,18 @@ def limits(report: Report) -> Table | None:
         return None
     counts = sorted(rates)
     known = rates[counts[0]]
-    names = [name for name, value in known.items() if isinstance(value, float)]
-    labels = {"fma": f"float32 FMA, {known['vector_bits']:.0f} bits", "amx": "AMX bf16 products"}
+    numbers = (name for n in counts for name, value in rates[n].items() if isinstance(value, float))
+    names = list(dict.fromkeys(numbers))
+    labels = {
+        "fma": f"float32 FMA, {known['vector_bits']:.0f} bits",
+        "amx": "AMX bf16 products",
+        ROUND_TRIP: "a cache line to another processor and back",
+    }
+    units = {"fma": "GFLOP/s", "amx": "GFLOP/s", ROUND_TRIP: "ns"}
     rows = [["", *map(plural, counts)]]
     for name in names:
         if name != "vector_bits":
-            unit = "GFLOP/s" if name in labels else "GB/s"
+            unit = units.get(name, "GB/s")
             cells = [f"{rates[n][name]:,.0f} {unit}" if name in rates[n] else "–" for n in counts]
             rows.append([labels.get(name, name), *cells])
     notes = [f"no AMX bf16: {known['no_amx']}"] if "no_amx" in known else []

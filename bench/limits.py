@@ -16,6 +16,7 @@ from pathlib import Path
 
 from . import peers
 
+ROUND_TRIP = "round trip"  # of probe.cpp's figures the one, in nanoseconds, that should be small
 SOURCE = Path(__file__).with_name("probe.cpp")
 # Contraction makes the loops' multiply-adds fused; no ISA: each loop names its own.
 FLAGS = ("-std=c++20", "-O2", "-ffp-contract=fast", "-pthread")
@@ -52,7 +53,8 @@ class Limits:
         known = self.rates.setdefault(threads, dict(rates))
         for name, value in rates.items():
             if isinstance(value, float):
-                known[name] = max(known.get(name, 0.0), value)
+                better = min if name == ROUND_TRIP else max
+                known[name] = better(known.get(name, value), value)
 
     def merge(self, other: "Limits") -> None:
         """Another run's on the same machine, or none."""
@@ -113,7 +115,7 @@ def build(folder: Path) -> Path:
 
 def measure(binary: Path, caches: dict[str, int], threads: int, seconds: float) -> dict:
     """The rates of so many threads, each on a CPU of its own, the ones that peers.py picks. Without
-    caches the FMA loop's alone."""
+    caches only what tells whether the machine is whole."""
     sizes = [str(caches.get(level, 0)) for level in ("L1", "L2", "L3")]
     cpus = [str(cpu) for cpu in peers.usable_cpus()[:threads]]
     command = [str(binary), str(seconds), *sizes, *cpus]
@@ -127,23 +129,41 @@ def measure(binary: Path, caches: dict[str, int], threads: int, seconds: float) 
 
 
 class Watch:
-    """Takes turns of contenders again that a machine spoiled which was not whole: the host of a
-    virtual one may lend its processors to others for minutes, and a loop of multiply-adds on as
-    many threads, which shares nothing, runs slower then. Counts how often, in limits.turns."""
+    """Takes turns of contenders again that a machine spoiled which was not whole.
+
+    The host of a virtual machine may lend its processors to others for minutes: then a loop of
+    multiply-adds on as many threads, which shares nothing, runs slower. Or it may move them to
+    places far from each other: then a cache line takes several times as long between them, and
+    all that threads do together suffers, at times that differ between contenders by chance.
+    Counts how often, in limits.turns."""
 
     WHOLE = 0.9  # of the best that the loop has shown
-    TURNS, WAITS, PAUSE = 3, 10, 2.0  # of a contender; before a turn, for so many seconds each
+    FAR = 2.0  # times the shortest round trip of a cache line
+    TURNS = 3  # of one contender
+    PAUSE, PATIENCE = 2.0, 120.0  # seconds: between two looks, and before one turn
+    BUDGET = 900.0  # seconds of a whole run for pauses and for what is taken again
 
-    def __init__(self, limits: Limits, clock: Callable[[int], float]) -> None:
+    def __init__(self, limits: Limits, look: Callable[[int], dict]) -> None:
         self.limits = limits
-        self.clock = clock  # GFLOP/s of the loop on so many threads
-        self.best: dict[int, float] = {}
+        self.look = look  # the rates that tell, of so many threads
+        self.best: dict[int, Limits] = {}
+        self.spent = 0.0
 
-    def whole(self, threads: int) -> bool:
-        known = self.limits.rates.get(threads, {}).get("fma", 0.0)
-        now = self.clock(threads)
-        self.best[threads] = max(self.best.get(threads, 0.0), known, now)
-        return now >= self.WHOLE * self.best[threads]
+    def is_whole(self, threads: int, rates: dict | None = None) -> bool:
+        rates = self.look(threads) if rates is None else rates
+        seen = self.best.setdefault(threads, Limits())
+        seen.add(threads, {name: rates[name] for name in ("fma", ROUND_TRIP) if name in rates})
+        best = seen.rates[threads]
+        near = rates.get(ROUND_TRIP, 0.0) <= self.FAR * best.get(ROUND_TRIP, 0.0)
+        return near and rates["fma"] >= self.WHOLE * best["fma"]
+
+    def wait(self, threads: int) -> None:
+        """For a whole machine, but not for ever."""
+        waited = 0.0
+        while not self.is_whole(threads) and waited < self.PATIENCE and self.spent < self.BUDGET:
+            time.sleep(self.PAUSE)
+            waited += self.PAUSE
+            self.spent += self.PAUSE
 
     def turn(self, threads: int, run: Callable[[], list]) -> list:
         """What run() returns, of the first turn that a whole machine ends, or of the last."""
@@ -152,13 +172,14 @@ class Watch:
         counts["taken"] += 1
         for i in range(self.TURNS):
             counts["again"] += i > 0
-            for _ in range(self.WAITS):
-                if self.whole(threads):
-                    break
-                time.sleep(self.PAUSE)
+            self.wait(threads)
+            start = time.monotonic()
             records = run()
-            if self.whole(threads):
+            if self.is_whole(threads):
                 return records
+            if self.spent >= self.BUDGET:
+                break
+            self.spent += time.monotonic() - start
         counts["disturbed"] += 1
         return records
 

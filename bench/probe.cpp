@@ -4,17 +4,19 @@
 //
 // One thread for each CPU named, bound to it. Prints one JSON object: GFLOP/s of fused
 // multiply-adds in float32 ("fma") and of AMX bf16 products ("amx"; "no_amx" says why where there
-// is none), and GB/s of reading, of the triad a = b + s c and of an optimizer's update of three
-// arrays by a fourth at every level of the memory, all threads together. L1_BYTES of 0 asks for
-// "fma" alone. L2_BYTES is a thread's, L3_BYTES what all share, 0 for a level that is not there.
-// Bytes are those that the program names: a store counts once, the read of its cache line that most
-// processors add does not.
+// is none), nanoseconds that a cache line takes from the first CPU to the second and back ("round
+// trip", if there are two), and GB/s of reading, of the triad a = b + s c and of an optimizer's
+// update of three arrays by a fourth at every level of the memory, all threads together. L1_BYTES
+// of 0 asks for "fma" and "round trip" alone. L2_BYTES is a thread's, L3_BYTES what all share, 0
+// for a level that is not there. Bytes are those that the program names: a store counts once, the
+// read of its cache line that most processors add does not.
 //
 // Each figure is the best of several rounds of SECONDS: these are limits, and everything that
 // disturbs a round lowers it. Compiled without -march; each loop names the instructions it uses.
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <barrier>
 #include <chrono>
 #include <cstdint>
@@ -235,6 +237,33 @@ class Probe {
         flops, [&] { return [&loops, a = factor, b = term] { sink = loops.fma(kRounds, a, b); }; });
   }
 
+  // Seconds of the fastest of several rounds; at least two threads.
+  double round_trip() const {
+    constexpr int kRounds = 7, kTrips = 2000;
+    alignas(64) std::atomic<int> ball{0};
+    std::thread other([&] {
+      bind_to(cpus_[1]);
+      for (int i = 0; i < kRounds * kTrips; ++i) {
+        while (ball.load() != 2 * i + 1) {
+        }
+        ball.store(2 * i + 2);
+      }
+    });
+    bind_to(cpus_[0]);
+    double best = 1;
+    for (int round = 0, i = 0; round < kRounds; ++round) {
+      const Clock::time_point start = Clock::now();
+      for (int trip = 0; trip < kTrips; ++trip, ++i) {
+        ball.store(2 * i + 1);
+        while (ball.load() != 2 * i + 2) {
+        }
+      }
+      best = std::min(best, seconds(start, Clock::now()) / kTrips);
+    }
+    other.join();
+    return best;
+  }
+
   // bytes: what each thread reads, over and over.
   double read(const Loops& loops, int64_t bytes) const {
     const int64_t n = whole(bytes / sizeof(float));
@@ -330,6 +359,7 @@ int main(int argc, char** argv) {
 
   std::printf("{");
   print("fma", probe.fma(loops));
+  if (threads > 1) std::printf("\"round trip\": %.4g, ", probe.round_trip() * 1e9);
   if (l1 > 0) print_memory(probe, loops, l1, l2, l3, threads);
   const std::string no_amx = why_no_amx();
   if (l1 > 0 && no_amx.empty()) {

@@ -58,11 +58,11 @@ def heading(report: Report) -> list[str]:
     if report.limits.reason:
         lines.append(f"no limits of the machine: {report.limits.reason}")
     for threads, turns in sorted(report.limits.turns.items()):
-        if turns["again"]:
+        if turns["again"] or turns["disturbed"]:
             lines.append(
-                f"of {turns['taken']} training runs on {plural(threads)} {turns['again']} were "
-                f"repeated, and {turns['disturbed']} kept nevertheless, because after it a loop of "
-                "multiply-adds ran slower than this machine can"
+                f"of {turns['taken']} turns on {plural(threads)} {turns['again']} were taken "
+                f"again, and {turns['disturbed']} kept nevertheless, because after it a loop of "
+                "multiply-adds or a cache line between two processors was slower than can be"
             )
     if c["smoke"]:
         lines.append("LAMINA_BENCH_SMOKE: shrunken work, a few samples; the times mean nothing")

@@ -4,9 +4,9 @@ from . import harness, peers
 from .limits import Work
 
 
-def compare(job: str, threads: int, report, rivals: tuple[str, ...]) -> None:
+def compare(job: str, threads: int, report, turn, rivals: tuple[str, ...]) -> None:
     names = ["lamina", *(name for name in rivals if name in peers.present())]
-    records = harness.run_worker(job, ",".join(names), threads)
+    records = turn(threads, lambda: harness.run_worker(job, ",".join(names), threads))
     assert records
     for record in records:
         report.add(
@@ -25,17 +25,19 @@ def compare(job: str, threads: int, report, rivals: tuple[str, ...]) -> None:
     assert wrong == [], "these disagree with NumPy by more than rounding explains"
 
 
-def test_gemm(threads, report, probed):
-    compare("gemm", threads, report, ("numpy", "torch", "mkl", "onednn"))
+def test_gemm(threads, report, turn, probed):
+    compare("gemm", threads, report, turn, ("numpy", "torch", "mkl", "onednn"))
 
 
-def test_conv(threads, report, probed):
-    compare("conv", threads, report, ("numpy", "torch"))
+def test_conv(threads, report, turn, probed):
+    compare("conv", threads, report, turn, ("numpy", "torch"))
 
 
-def test_kernels(threads, report, probed):
-    compare("kernels", threads, report, ("numpy", "torch"))
+def test_kernels(threads, report, turn, probed):
+    compare("kernels", threads, report, turn, ("numpy", "torch"))
 
 
-def test_predict(threads, report):
-    compare("predict", threads, report, ("numpy", "torch", "jax", "onnxruntime", "tensorflow"))
+def test_predict(threads, report, turn):
+    compare(
+        "predict", threads, report, turn, ("numpy", "torch", "jax", "onnxruntime", "tensorflow")
+    )

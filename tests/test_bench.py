@@ -270,31 +270,44 @@ def test_the_best_limit_of_a_run_counts():
 
 
 def test_a_turn_on_a_machine_that_is_not_whole_is_taken_again(monkeypatch):
-    monkeypatch.setattr(Watch, "PAUSE", 0.0)
-    limits = Limits()
-    limits.add(2, {"fma": 100.0})
-    slow = [50.0] * Watch.WAITS
+    slept = []
+    monkeypatch.setattr("bench.limits.time.sleep", slept.append)
+    looks, kept = [], Limits()
+    watch = Watch(kept, lambda threads: looks.pop(0))
 
-    def turns(*clock):
-        rest, runs = iter(clock), iter("abcdef")
-        records = Watch(limits, lambda threads: next(rest)).turn(2, lambda: [next(runs)])
-        assert next(rest, None) is None
+    def turns(*rates):
+        """Of a loop alone, or with a round trip."""
+        slept.clear()
+        looks[:] = [
+            {"fma": rate[0], "round trip": rate[1]} if isinstance(rate, tuple) else {"fma": rate}
+            for rate in rates
+        ]
+        runs = iter("abcdef")
+        records = watch.turn(2, lambda: [next(runs)])
+        assert looks == []
         return records
 
-    assert turns(95.0, 91.0) == ["a"]
-    assert limits.turns == {2: {"taken": 1, "again": 0, "disturbed": 0}}
+    assert turns(100.0, 91.0) == ["a"]
+    assert kept.turns == {2: {"taken": 1, "again": 0, "disturbed": 0}}
     assert turns(50.0, 95.0, 89.0, 95.0, 95.0) == ["b"]  # waits before a turn, repeats after it
-    assert turns(*slow, 95.0) == ["a"]  # but does not wait for ever
+    assert slept == [Watch.PAUSE]
+    patience = int(Watch.PATIENCE / Watch.PAUSE)
+    assert turns(*[50.0] * (patience + 1), 95.0) == ["a"]  # but does not wait for ever
+    assert sum(slept) == Watch.PATIENCE
     assert turns(*(3 * [95.0, 50.0])) == ["c"]
-    assert limits.turns == {2: {"taken": 4, "again": 3, "disturbed": 1}}
+    assert kept.turns == {2: {"taken": 4, "again": 3, "disturbed": 1}}
     assert turns(200.0, 100.0, 200.0, 190.0) == ["b"]  # the best is what it has shown
+    assert turns((200.0, 50.0), (200.0, 101.0), (200.0, 99.0), (200.0, 99.0)) == ["b"]  # far apart
+    watch.spent = Watch.BUDGET  # and at the end of the budget it takes what comes
+    assert turns(50.0, 50.0) == ["a"]
+    assert slept == []
 
     report = made_up()
-    report.limits.turns = limits.turns
-    (line,) = [line for line in tables.heading(report) if "repeated" in line]
-    assert line.startswith("of 5 training runs on 2 threads 4 were repeated, and 1 kept")
-    report.limits.merge(limits)
-    assert report.limits.turns == {2: {"taken": 10, "again": 8, "disturbed": 2}}
+    report.limits.turns = kept.turns
+    (line,) = [line for line in tables.heading(report) if "taken again" in line]
+    assert line.startswith("of 7 turns on 2 threads 5 were taken again, and 2 kept")
+    report.limits.merge(kept)
+    assert report.limits.turns == {2: {"taken": 14, "again": 10, "disturbed": 4}}
 
 
 def test_without_a_compiler_there_is_a_reason(tmp_path, monkeypatch):
