@@ -33,9 +33,33 @@ LAMINA_INLINE void for_each_pixel(const Window2d& w, const Box& box, Body&& body
   }
 }
 
-LAMINA_INLINE void zero_image(float* image, const Window2d& w) {
-  for_each_vector(w.height * w.width * w.channels,
-                  [&](int64_t i, int64_t n) { store_upto(image + i, zero(), n); });
+LAMINA_INLINE void fill_zeros(float* from, int64_t n) {
+  for_each_vector(n, [&](int64_t i, int64_t lanes) { store_upto(from + i, zero(), lanes); });
+}
+
+// The image's gradient: every pixel gets the sum of its shares, in the order of the windows.
+// share(o, box, c, n) is a function of the pixel. Windows side by side have a pixel once: it is
+// written once, and only what lies beyond the last of them is filled with zeros.
+template <class Share>
+LAMINA_INLINE void sum_windows(float* dimage, const Window2d& w, Share&& share) {
+  const bool once = w.stride_h == w.kernel_h && w.stride_w == w.kernel_w;
+  const int64_t row = w.width * w.channels;
+  const int64_t bottom = once ? w.out_height * w.stride_h - w.pad_top : 0;
+  const int64_t right = once ? w.out_width * w.stride_w - w.pad_left : 0;
+  for (int64_t i = 0; i < bottom && i < w.height && right < w.width; ++i) {
+    fill_zeros(dimage + i * row + right * w.channels, (w.width - right) * w.channels);
+  }
+  if (bottom < w.height) fill_zeros(dimage + bottom * row, (w.height - bottom) * row);
+  for_each_window(w, [&](int64_t o, const Box& box) {
+    for_each_vector(w.channels, [&](int64_t c, int64_t n) {
+      const auto of_pixel = share(o, box, c, n);
+      for_each_pixel(w, box, [&](int64_t pixel) {
+        float* to = dimage + pixel * w.channels + c;
+        const f32x16 mine = of_pixel(pixel);
+        store_upto(to, once ? mine : load_upto(to, n) + mine, n);
+      });
+    });
+  });
 }
 
 LAMINA_INLINE f32x16 pixels_of(const Box& box) {
@@ -72,17 +96,12 @@ void max_pool_forward(float* y, int32_t* argmax, const float* image, const Windo
 // A channel's gradient goes to the pixel that argmax names. Asking each pixel of the window whether
 // it is meant keeps the channels in one vector, and never writes outside the window.
 void max_pool_backward(float* dimage, const float* dy, const int32_t* argmax, const Window2d& w) {
-  zero_image(dimage, w);
-  for_each_window(w, [&](int64_t o, const Box& box) {
-    for_each_vector(w.channels, [&](int64_t c, int64_t n) {
-      const f32x16 d = load_upto(dy + o * w.channels + c, n);
-      const i32x16 where = load(argmax + o * w.channels + c, n);
-      for_each_pixel(w, box, [&](int64_t pixel) {
-        const mask16 meant = equal(where, splat(static_cast<int32_t>(pixel)));
-        float* to = dimage + pixel * w.channels + c;
-        store_upto(to, load_upto(to, n) + select(meant, d, zero()), n);
-      });
-    });
+  sum_windows(dimage, w, [&](int64_t o, const Box&, int64_t c, int64_t n) {
+    const f32x16 d = load_upto(dy + o * w.channels + c, n);
+    const i32x16 where = load(argmax + o * w.channels + c, n);
+    return [=](int64_t pixel) {
+      return select(equal(where, splat(static_cast<int32_t>(pixel))), d, zero());
+    };
   });
 }
 
@@ -101,16 +120,9 @@ void average_pool_forward(float* y, const float* image, const Window2d& w) {
 }
 
 void average_pool_backward(float* dimage, const float* dy, const Window2d& w) {
-  zero_image(dimage, w);
-  for_each_window(w, [&](int64_t o, const Box& box) {
-    const f32x16 count = pixels_of(box);
-    for_each_vector(w.channels, [&](int64_t c, int64_t n) {
-      const f32x16 d = load_upto(dy + o * w.channels + c, n) / count;
-      for_each_pixel(w, box, [&](int64_t pixel) {
-        float* to = dimage + pixel * w.channels + c;
-        store_upto(to, load_upto(to, n) + d, n);
-      });
-    });
+  sum_windows(dimage, w, [&](int64_t o, const Box& box, int64_t c, int64_t n) {
+    const f32x16 d = load_upto(dy + o * w.channels + c, n) / pixels_of(box);
+    return [=](int64_t) { return d; };
   });
 }
 

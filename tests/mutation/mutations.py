@@ -295,8 +295,10 @@ IMAGES = [
       "the last largest pixel instead of the first", "images"),
     M("kernels/pooling.cpp", "!((x <= best) | is_nan(best))", "x > best",
       "the largest pixel swallows NaN", "images"),
-    M("kernels/pooling.cpp", "store_upto(to, load_upto(to, n) + select(meant, d, zero()), n);",
-      "store_upto(to, select(meant, d, zero()), n);", "overlapping windows overwrite", "images"),
+    M("kernels/pooling.cpp", "once ? mine : load_upto(to, n) + mine", "mine",
+      "overlapping windows overwrite", "images"),
+    M("kernels/pooling.cpp", "if (bottom < w.height) fill_zeros(", "if (false) fill_zeros(",
+      "pixels below the last window keep what was there", "images"),
     M("kernels/pooling.cpp", "Box{i < 0 ? 0 : i, bottom,", "Box{i, bottom,",
       "pixels above the image", "images"),
 ]  # fmt: skip
