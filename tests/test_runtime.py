@@ -268,9 +268,15 @@ except KeyboardInterrupt:
 
 # Every output is 1, and 0 where none was written: the last one tells whether predict was cut short.
 PREDICT_INTERRUPT_SCRIPT = """
-import _thread, sys, threading
+import _thread, sys, threading, time
 import numpy as np
 from lamina import _core
+
+def interrupt():
+    while rows > batch and out[0, 0] == 0:  # until the first batch is through
+        time.sleep(0.001)
+    time.sleep(0.2)
+    _thread.interrupt_main()
 
 inputs, units, rows, batch = map(int, sys.argv[1:])
 network = _core.Network((inputs,), [_core.dense("d", units, "linear", 0.0, True)])
@@ -279,8 +285,8 @@ runner = _core.Runner(network, "predict", batch)
 row = np.zeros(inputs, np.float32)
 x = np.lib.stride_tricks.as_strided(row, (rows, inputs), (0, 4))
 out = np.zeros((rows, units), np.float32)
-threading.Timer(0.2, _thread.interrupt_main).start()
 try:
+    threading.Thread(target=interrupt).start()
     runner.predict(x, out)
 except KeyboardInterrupt:
     print("cut short" if out[-1, -1] == 0 else "served at the end")

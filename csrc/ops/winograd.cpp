@@ -15,8 +15,8 @@ constexpr int64_t kApart = 16;
 // Transforming takes a dozen channels' worth of products.
 constexpr int64_t kLeastChannels = 16;
 // Of the products for one channel and filter, saved in one image: transforming nine taps takes
-// about so many.
-constexpr int64_t kLeastSaved = 128;
+// about so many, and several times as many where the transformed taps go to memory (16 MB).
+constexpr int64_t kLeastSaved = 128, kLeastSavedFar = 512, kFarFloats = int64_t{1} << 22;
 
 // Pieces of the forward pass: transformed inputs and products of half the second-level cache.
 constexpr int64_t kForwardFloats = 131072, kLeastSquares = 24, kForwardSquares = 60;
@@ -71,7 +71,8 @@ bool Winograd::pays() const {
   const int64_t left =
       direct - taps_inside(of_rows, 0, rows()) * taps_inside(of_columns, 0, columns());
   const int64_t products = kPlanes * down * across + left;
-  return direct - products >= kLeastSaved && 4 * direct >= 5 * products;
+  const int64_t least = taps_floats() < kFarFloats ? kLeastSaved : kLeastSavedFar;
+  return direct - products >= least && 4 * direct >= 5 * products;
 }
 
 void Winograd::transform_taps(const Kernels& kernels, float* transformed, int64_t strip,
