@@ -62,8 +62,7 @@ def turn(watch):
 
 @pytest.fixture
 def probed(probe, watch, report, plan, threads):
-    """Asks the machine for its limits with so many threads, before a test and after it. Memory may
-    be faster on a machine that is not whole, with processors far apart: that is not a limit."""
+    """Asks the machine for its limits with so many threads, before a test and after it."""
 
     def ask():
         if probe is None or (plan.smoke and threads in report.limits.rates):
@@ -75,9 +74,7 @@ def probed(probe, watch, report, plan, threads):
         except limits.NoProbeError as reason:
             report.limits.reason = str(reason)
         else:
-            known = threads in report.limits.rates
-            if not known or watch is None or watch.is_whole(threads, rates):
-                report.limits.add(threads, rates)
+            (watch or report.limits).add(threads, rates)
 
     ask()
     yield

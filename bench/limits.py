@@ -119,7 +119,10 @@ def measure(binary: Path, caches: dict[str, int], threads: int, seconds: float) 
     sizes = [str(caches.get(level, 0)) for level in ("L1", "L2", "L3")]
     cpus = [str(cpu) for cpu in peers.usable_cpus()[:threads]]
     command = [str(binary), str(seconds), *sizes, *cpus]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    except subprocess.TimeoutExpired as error:
+        raise NoProbeError(f"the probe took more than {error.timeout:.0f} s") from None
     if done.returncode != 0:
         raise NoProbeError(f"the probe ended with {done.returncode}: {done.stderr[-300:]}")
     return {
@@ -150,12 +153,28 @@ class Watch:
         self.spent = 0.0
 
     def is_whole(self, threads: int, rates: dict | None = None) -> bool:
-        rates = self.look(threads) if rates is None else rates
+        """As far as can be told: where the probe fails, nothing is waited for or taken again."""
+        try:
+            rates = self.look(threads) if rates is None else rates
+        except NoProbeError as reason:
+            self.limits.reason = str(reason)
+            return True
         seen = self.best.setdefault(threads, Limits())
         seen.add(threads, {name: rates[name] for name in ("fma", ROUND_TRIP) if name in rates})
         best = seen.rates[threads]
         near = rates.get(ROUND_TRIP, 0.0) <= self.FAR * best.get(ROUND_TRIP, 0.0)
         return near and rates["fma"] >= self.WHOLE * best["fma"]
+
+    def add(self, threads: int, rates: dict) -> None:
+        """To the limits. Memory may be faster on processors that are far apart: what it gives there
+        counts only as long as they were not seen near."""
+        held = self.limits.rates.get(threads)
+        if held and not self.is_whole(threads, rates):
+            self.limits.clock[threads].append(rates["fma"])
+            return
+        if held and held.get(ROUND_TRIP, 0.0) > self.FAR * rates.get(ROUND_TRIP, 0.0):
+            del self.limits.rates[threads]
+        self.limits.add(threads, rates)
 
     def wait(self, threads: int) -> None:
         """For a whole machine, but not for ever."""
@@ -177,7 +196,7 @@ class Watch:
             records = run()
             if self.is_whole(threads):
                 return records
-            if self.spent >= self.BUDGET:
+            if i + 1 == self.TURNS or self.spent >= self.BUDGET:
                 break
             self.spent += time.monotonic() - start
         counts["disturbed"] += 1

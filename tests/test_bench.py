@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from bench import compare, gemm_cases, image_cases, kernel_cases, predict_cases, tables
 from bench.layout import as_text
-from bench.limits import Limits, NoProbeError, Watch, Work, build
+from bench.limits import Limits, NoProbeError, Watch, Work, build, measure
 from bench.report import Report
 from bench.table import replaced
 from bench.targets import LARGE, TARGETS
@@ -308,6 +308,32 @@ def test_a_turn_on_a_machine_that_is_not_whole_is_taken_again(monkeypatch):
     assert line.startswith("of 7 turns on 2 threads 5 were taken again, and 2 kept")
     report.limits.merge(kept)
     assert report.limits.turns == {2: {"taken": 14, "again": 10, "disturbed": 4}}
+
+
+def test_a_probe_that_fails_disturbs_nobody(monkeypatch):
+    def late(*command, timeout, **options):
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr("bench.limits.subprocess.run", late)
+    kept = Limits()
+    watch = Watch(kept, lambda threads: measure(Path("probe"), {}, threads, 0.1))
+    assert watch.turn(1, lambda: ["a"]) == ["a"]
+    assert kept.reason == "the probe took more than 300 s"
+
+
+def test_limits_are_those_of_processors_that_are_near():
+    kept = Limits()
+    watch = Watch(kept, None)
+    for rates in [
+        {"fma": 100.0, "round trip": 300.0, "DRAM read": 128.0},  # nothing else is known
+        {"fma": 99.0, "round trip": 60.0, "DRAM read": 70.0},
+        {"fma": 101.0, "round trip": 310.0, "DRAM read": 130.0},
+        {"fma": 70.0, "round trip": 62.0, "DRAM read": 71.0},
+        {"fma": 98.0, "round trip": 65.0, "DRAM read": 72.0},
+    ]:
+        watch.add(2, rates)
+    assert kept.rates == {2: {"fma": 99.0, "round trip": 60.0, "DRAM read": 72.0}}
+    assert kept.clock == {2: [100.0, 99.0, 101.0, 70.0, 98.0]}
 
 
 def test_without_a_compiler_there_is_a_reason(tmp_path, monkeypatch):

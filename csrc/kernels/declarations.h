@@ -119,7 +119,7 @@ void winograd_input(float* planes, int64_t plane, int64_t row, const float* x, i
 void winograd_taps(float* planes, int64_t plane, int64_t row, const float* taps, int64_t tap,
                    int64_t taps_row, int64_t rows, int64_t n);
 bool winograd_output(float* y, const float* planes, int64_t plane, int64_t row, int64_t n,
-                     const Squares& s, const GemmEpilogue* epilogue);
+                     const Squares& s, const GemmEpilogue& epilogue);
 void winograd_output_gradient(float* planes, int64_t plane, int64_t row, const float* dy, int64_t n,
                               const Squares& s);
 bool winograd_taps_gradient(float* dtaps, int64_t tap, int64_t taps_row, const float* planes,

@@ -292,9 +292,9 @@ struct Kernels {
   void (*winograd_taps)(float* planes, int64_t plane, int64_t row, const float* taps, int64_t tap,
                         int64_t taps_row, int64_t rows, int64_t n);
   // Square t of y, 2 x 2 pixels = activation(A' m A + bias), m from row t of the planes. True only
-  // if all that was written is finite before bias and activation. epilogue is optional.
+  // if all that was written is finite before bias and activation.
   bool (*winograd_output)(float* y, const float* planes, int64_t plane, int64_t row, int64_t n,
-                          const Squares& s, const GemmEpilogue* epilogue);
+                          const Squares& s, const GemmEpilogue& epilogue);
   // Row t of the planes = A dy A' of square t, 2 x 2 pixels.
   void (*winograd_output_gradient)(float* planes, int64_t plane, int64_t row, const float* dy,
                                    int64_t n, const Squares& s);

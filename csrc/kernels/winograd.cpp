@@ -115,7 +115,7 @@ template <class Axis, bool inside>
 void spread_square(float* planes, int64_t plane, const float* x, int64_t n, const Squares& s,
                    const Corner<Axis::in>& at) {
   constexpr int size = Axis::in;
-  const float* first = x + (at.top * s.width + at.left) * s.pixel;
+  const int64_t first = (at.top * s.width + at.left) * s.pixel;
   for_each_vector(n, [&](int64_t c, int64_t lanes) LAMINA_LAMBDA {
     f32x16 square[size][size], spread[kSide][kSide];
     LAMINA_UNROLL
@@ -123,7 +123,8 @@ void spread_square(float* planes, int64_t plane, const float* x, int64_t n, cons
       LAMINA_UNROLL
       for (int j = 0; j < size; ++j) {
         const bool there = inside || holds(s, at.top + i, at.left + j);
-        square[i][j] = there ? load_upto(first + (i * s.width + j) * s.pixel + c, lanes) : zero();
+        square[i][j] =
+            there ? load_upto(x + first + (i * s.width + j) * s.pixel + c, lanes) : zero();
       }
     }
     transform<Axis>(spread, square);
@@ -149,8 +150,9 @@ LAMINA_INLINE void spread_squares(float* planes, int64_t plane, int64_t row, con
 void activate_squares(float* y, int64_t n, const Squares& s, const GemmEpilogue& e) {
   with_activation(e.activation, [&](auto function) {
     const f32x16 alpha = splat(e.alpha);
-    for (int64_t i = s.top; i < s.top + 2 && i < s.height; ++i) {
-      for (int64_t j = s.left; j < s.left + 2 * s.count && j < s.width; ++j) {
+    for (int64_t i = s.top; i < s.top + 2; ++i) {
+      for (int64_t j = s.left; j < s.left + 2 * s.count; ++j) {
+        if (!holds(s, i, j)) continue;
         float* pixel = y + (i * s.width + j) * s.pixel;
         for_each_vector(n, [&](int64_t c, int64_t lanes) {
           store_upto(pixel + c, decltype(function)::forward(load_upto(pixel + c, lanes), alpha),
@@ -205,13 +207,13 @@ bool winograd_taps_gradient(float* dtaps, int64_t tap, int64_t taps_row, const f
 }
 
 bool winograd_output(float* y, const float* planes, int64_t plane, int64_t row, int64_t n,
-                     const Squares& s, const GemmEpilogue* epilogue) {
-  const float* bias = epilogue == nullptr ? nullptr : epilogue->bias;
-  const Activation activation = epilogue == nullptr ? Activation::linear : epilogue->activation;
+                     const Squares& s, const GemmEpilogue& epilogue) {
+  const float* bias = epilogue.bias;
+  const Activation activation = epilogue.activation;
   Finite finite;
   for (int64_t t = 0; t < s.count; ++t, planes += row) {
     const Corner<2> at(s, t);
-    float* first = y + (at.top * s.width + at.left) * s.pixel;
+    const int64_t first = (at.top * s.width + at.left) * s.pixel;
     for_each_vector(n, [&](int64_t c, int64_t lanes) LAMINA_LAMBDA {
       f32x16 m[kSide][kSide], square[2][2];
       load_planes(m, planes + c, plane, lanes);
@@ -224,12 +226,12 @@ bool winograd_output(float* y, const float* planes, int64_t plane, int64_t row, 
         finite.see(square[i][j]);
         f32x16 value = square[i][j] + shift;
         if (activation == Activation::relu) value = Relu::forward(value, zero());
-        store_upto(first + (i * s.width + j) * s.pixel + c, value, lanes);
+        store_upto(y + first + (i * s.width + j) * s.pixel + c, value, lanes);
       }
     });
   }
   if (activation != Activation::linear && activation != Activation::relu) {
-    activate_squares(y, n, s, *epilogue);
+    activate_squares(y, n, s, epilogue);
   }
   return finite.all();
 }

@@ -27,9 +27,6 @@ constexpr int64_t kChunkFloats = 32768, kLeastPixels = 48, kMostPixels = 240;
 
 constexpr int64_t kTransposeRows = 16;
 
-// Channels of one strip of the transposed kernel: the widest tile's, on every instruction set.
-constexpr int64_t kStrip = 64;
-
 // Of the inputs phase + stride * o the taps tap + step * t that reach them, and from which output:
 // that is tap t of "output" o of `axis`, whose "inputs" are the outputs.
 struct Adjoint {
@@ -81,7 +78,7 @@ void multiply_squares(const Winograd& squares, const Kernels& kernels, float* y,
 }  // namespace
 
 // The input's gradient is the convolution of dy with the taps turned round and transposed.
-Winograd Conv2d::input_squares() const {
+std::optional<Winograd> Conv2d::input_squares() const {
   return Winograd::of_most({.height = w.out_height,
                             .width = w.out_width,
                             .channels = w.filters,
@@ -99,18 +96,20 @@ Winograd Conv2d::input_squares() const {
 }
 
 int64_t Conv2d::transformed_floats() const {
-  return forward_squares().pays() ? forward_squares().taps_floats() : 0;
+  const auto squares = forward_squares();
+  return squares ? squares->taps_floats() : 0;
 }
 
 // A tile is some channels of one strip of filters.
 int64_t Conv2d::transform_tiles() const {
-  if (!forward_squares().pays()) return 0;
-  return forward_squares().filter_strips().count() * Pieces{w.channels, kTransposeRows}.count();
+  const auto squares = forward_squares();
+  if (!squares) return 0;
+  return squares->filter_strips().count() * Pieces{w.channels, kTransposeRows}.count();
 }
 
 void Conv2d::transform(const Kernels& kernels, float* transformed, const float* kernel,
                        int64_t tile) const {
-  const Winograd squares = forward_squares();
+  const Winograd squares = *forward_squares();
   const Pieces pieces{w.channels, kTransposeRows};
   const int64_t strip = tile / pieces.count(), piece = tile % pieces.count();
   squares.transform_taps(kernels, transformed, strip, kernel + squares.filter_strips().begin(strip),
@@ -118,12 +117,13 @@ void Conv2d::transform(const Kernels& kernels, float* transformed, const float* 
 }
 
 int64_t Conv2d::forward_tiles(int64_t images) const {
-  if (forward_squares().pays()) return forward_squares().units(images).count();
+  if (const auto squares = forward_squares()) return squares->units(images).count();
   return w.filters == 0 ? 0 : Units{images, w.out_height, w.out_width, kGroupPixels}.count();
 }
 
 int64_t Conv2d::forward_scratch() const {
-  return forward_squares().pays() ? forward_squares().forward_scratch() : 0;
+  const auto squares = forward_squares();
+  return squares ? squares->forward_scratch() : 0;
 }
 
 void Conv2d::forward(const Kernels& kernels, float* y, const float* x, const float* kernel,
@@ -132,8 +132,8 @@ void Conv2d::forward(const Kernels& kernels, float* y, const float* x, const flo
   const auto direct = [&](const Unit& unit, int64_t begin, int64_t end) {
     multiply_unit(kernels, y, x, kernel, epilogue, unit, begin, end);
   };
-  if (const Winograd squares = forward_squares(); squares.pays()) {
-    multiply_squares(squares, kernels, y, x, transformed, epilogue, images, tile, scratch, direct);
+  if (const auto squares = forward_squares()) {
+    multiply_squares(*squares, kernels, y, x, transformed, epilogue, images, tile, scratch, direct);
   } else {
     direct(unit_of({images, w.out_height, w.out_width, kGroupPixels}, tile), 0, w.out_width);
   }
@@ -168,11 +168,12 @@ void Conv2d::multiply_unit(const Kernels& kernels, float* y, const float* x, con
 // Strips of the transposed kernel lie together: rows as long as there are channels are often a
 // power of two apart, and would share few sets of the first-level cache.
 Pieces Conv2d::channel_strips() const {
-  return {w.channels, scatters() ? std::max<int64_t>(1, w.channels) : kStrip};
+  return {w.channels, scatters() ? std::max<int64_t>(1, w.channels) : kStripColumns};
 }
 
 int64_t Conv2d::transposed_floats() const {
-  return depth() * w.filters + (input_squares().pays() ? input_squares().taps_floats() : 0);
+  const auto squares = input_squares();
+  return depth() * w.filters + (squares ? squares->taps_floats() : 0);
 }
 
 // A tile is some filters of one strip.
@@ -193,10 +194,10 @@ void Conv2d::transpose(const Kernels& kernels, float* transposed, const float* k
                       kernel + (tap * w.channels + strips.begin(strip)) * f + pieces.begin(piece),
                       1, f, pieces.length(piece), width);
   }
-  if (const Winograd squares = input_squares(); squares.pays()) {
+  if (const auto squares = input_squares()) {
     const int64_t last = taps() - 1;
-    squares.transform_taps(kernels, transposed + depth() * f, strip, to + last * f * width,
-                           -f * width, width, pieces.begin(piece), pieces.end(piece));
+    squares->transform_taps(kernels, transposed + depth() * f, strip, to + last * f * width,
+                            -f * width, width, pieces.begin(piece), pieces.end(piece));
   }
 }
 
@@ -209,12 +210,12 @@ int64_t Conv2d::scatter_chunk() const {
 
 int64_t Conv2d::backward_input_tiles(int64_t images) const {
   if (w.channels == 0) return 0;
-  if (input_squares().pays()) return input_squares().units(images).count();
+  if (const auto squares = input_squares()) return squares->units(images).count();
   return scatters() ? images : Units{images, w.height, w.width, kGroupPixels}.count();
 }
 
 int64_t Conv2d::backward_input_scratch() const {
-  if (input_squares().pays()) return input_squares().forward_scratch();
+  if (const auto squares = input_squares()) return squares->forward_scratch();
   return scatters() ? scatter_chunk() * depth() : 0;
 }
 
@@ -228,8 +229,8 @@ void Conv2d::backward_input(const Kernels& kernels, float* dx, const float* dy,
   const auto direct = [&](const Unit& unit, int64_t begin, int64_t end) {
     gather(kernels, dx, dy, transposed, unit, begin, end);
   };
-  if (const Winograd squares = input_squares(); squares.pays()) {
-    multiply_squares(squares, kernels, dx, dy, transposed + depth() * w.filters, nullptr, images,
+  if (const auto squares = input_squares()) {
+    multiply_squares(*squares, kernels, dx, dy, transposed + depth() * w.filters, nullptr, images,
                      tile, scratch, direct);
   } else {
     direct(unit_of({images, w.height, w.width, kGroupPixels}, tile), 0, w.width);
@@ -313,7 +314,7 @@ int64_t Conv2d::most_kernel_pieces() const {
 }
 
 Units Conv2d::kernel_units(int64_t images) const {
-  if (kernel_squares().pays()) return kernel_squares().units(images);
+  if (const auto squares = kernel_squares()) return squares->units(images);
   return {images, w.out_height, w.out_width, kUnitPixels};
 }
 
@@ -323,13 +324,14 @@ Pieces Conv2d::kernel_pieces(int64_t images) const {
 
 int64_t Conv2d::backward_kernel_tiles(int64_t images) const {
   const int64_t pieces = kernel_pieces(images).count();
-  const Winograd squares = kernel_squares();
-  if (!squares.pays()) return pieces;
-  return pieces * squares.channel_strips().count() * squares.filter_strips().count();
+  const auto squares = kernel_squares();
+  if (!squares) return pieces;
+  return pieces * squares->channel_strips().count() * squares->filter_strips().count();
 }
 
 int64_t Conv2d::backward_kernel_scratch() const {
-  return kernel_squares().pays() ? kernel_squares().backward_kernel_scratch() : 0;
+  const auto squares = kernel_squares();
+  return squares ? squares->backward_kernel_scratch() : 0;
 }
 
 int64_t Conv2d::partial_floats(int64_t images) const {
@@ -341,8 +343,8 @@ void Conv2d::backward_kernel(const Kernels& kernels, float* partial, const float
                              const float* x, int64_t images, int64_t tile, float* scratch) const {
   const Units units = kernel_units(images);
   const Pieces pieces = kernel_pieces(images);
-  const Winograd squares = kernel_squares();
-  if (!squares.pays()) {
+  const auto squares = kernel_squares();
+  if (!squares) {
     float* mine = partial + tile * depth() * w.filters;
     std::fill_n(mine, depth() * w.filters, 0.0f);
     for (int64_t u = pieces.begin(tile); u < pieces.end(tile); ++u) {
@@ -351,12 +353,12 @@ void Conv2d::backward_kernel(const Kernels& kernels, float* partial, const float
     return;
   }
   // A tile is a piece of the batch for a strip of channels and one of filters.
-  const Pieces channels = squares.channel_strips(), filters = squares.filter_strips();
+  const Pieces channels = squares->channel_strips(), filters = squares->filter_strips();
   const int64_t strips = channels.count() * filters.count();
   const int64_t piece = tile / strips, i = tile % strips / filters.count();
   const int64_t j = tile % filters.count(), begin = pieces.begin(piece), end = pieces.end(piece);
   float* mine = partial + piece * depth() * w.filters;
-  if (squares.backward_kernel(kernels, mine, dy, x, units, begin, end, i, j, scratch)) return;
+  if (squares->backward_kernel(kernels, mine, dy, x, units, begin, end, i, j, scratch)) return;
   mine += channels.begin(i) * w.filters + filters.begin(j);
   for (int64_t row = 0; row < depth(); row += w.channels) {
     for (int64_t c = 0; c < channels.length(i); ++c) {
@@ -365,7 +367,7 @@ void Conv2d::backward_kernel(const Kernels& kernels, float* partial, const float
   }
   for (int64_t u = begin; u < end; ++u) {
     add_kernel_unit(kernels, mine, dy + filters.begin(j), x + channels.begin(i),
-                    squares.outputs(unit_of(units, u)), channels.length(i), filters.length(j));
+                    squares->outputs(unit_of(units, u)), channels.length(i), filters.length(j));
   }
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "kernels/kernels.h"
 #include "ops/image_units.h"
@@ -60,9 +61,10 @@ struct Conv2d {
  private:
   int64_t image_floats() const { return w.height * w.width * w.channels; }
   int64_t taps() const { return w.kernel_h * w.kernel_w; }
-  Winograd forward_squares() const { return Winograd::of_most(w); }
-  Winograd kernel_squares() const { return Winograd::of_all(w); }
-  Winograd input_squares() const;
+  // What is taken in squares, of the three.
+  std::optional<Winograd> forward_squares() const { return Winograd::of_most(w); }
+  std::optional<Winograd> kernel_squares() const { return Winograd::of_all(w); }
+  std::optional<Winograd> input_squares() const;
   Units kernel_units(int64_t images) const;
   Pieces kernel_pieces(int64_t images) const;
   bool scatters() const;

@@ -10,9 +10,9 @@
 
 namespace lamina::ops {
 
-// A unit of work is about as many output pixels as one block may have terms, which makes it
-// one block of the kernel's gradient; its pixels and theirs of the image stay in the second-level
-// cache while the kernel passes by.
+// A unit of work is about as many output pixels as one block may have terms, which makes it one
+// block of the kernel's gradient where pixels are not taken in squares; its pixels and theirs of
+// the image stay in the second-level cache while the kernel passes by.
 constexpr int64_t kUnitPixels = kContractionTerms;
 
 // Small images go together where pixels are the rows of a product, so that the few at the borders
@@ -21,8 +21,8 @@ constexpr int64_t kGroupPixels = 1024, kLeastGroups = 16;
 
 struct Units {
   int64_t images, height, width;
-  int64_t most;  // pixels of several images
-  int64_t band = kUnitPixels;
+  int64_t most;                // pixels of several images
+  int64_t band = kUnitPixels;  // of one image
 
   int64_t rows() const { return std::max<int64_t>(1, band / std::max<int64_t>(1, width)); }
   Pieces bands() const { return {height, std::min(rows(), height)}; }

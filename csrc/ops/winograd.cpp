@@ -18,8 +18,9 @@ constexpr int64_t kLeastChannels = 16;
 // about so many, and several times as many where the transformed taps go to memory (16 MB).
 constexpr int64_t kLeastSaved = 128, kLeastSavedFar = 512, kFarFloats = int64_t{1} << 22;
 
-// Pieces of the forward pass: transformed inputs and products of half the second-level cache.
+// Pieces of the forward pass: transformed inputs and products of 512 KB as a rule, 3 MB at most.
 constexpr int64_t kForwardFloats = 131072, kLeastSquares = 24, kForwardSquares = 60;
+constexpr int64_t kMostChannels = 2048;
 // Terms of one block of the kernel's gradient.
 constexpr int64_t kGradientSquares = 48;
 
@@ -27,6 +28,13 @@ int64_t taps_inside(const TapAxis& axis, int64_t begin, int64_t end) {
   int64_t taps = 0;
   for_each_segment(axis, begin, end, [&](const Segment& s) { taps += s.count * s.taps; });
   return taps;
+}
+
+// Whether to look at the taps at all.
+bool may_pay(const Window2d& w) {
+  return w.kernel_h == 3 && w.kernel_w == 3 && w.stride_h == 1 && w.stride_w == 1 &&
+         w.dilation_h == 1 && w.dilation_w == 1 && w.channels >= kLeastChannels &&
+         w.channels <= kMostChannels && w.filters >= kLeastChannels;
 }
 
 // Squares of a unit are counted by image, row and column. Applies body(first, image, row, column,
@@ -48,23 +56,28 @@ int64_t squares_of(const Unit& unit, int64_t across) {
 
 }  // namespace
 
-Winograd Winograd::of_most(const Window2d& w) {
+std::optional<Winograd> Winograd::of_all(const Window2d& w) {
+  if (!may_pay(w) || !whole(w).pays()) return std::nullopt;
+  return whole(w);
+}
+
+std::optional<Winograd> Winograd::of_most(const Window2d& w) {
+  if (!may_pay(w)) return std::nullopt;
   const TapAxis rows = rows_of(w), columns = columns_of(w);
-  const int64_t h = w.out_height, v = w.out_width;
+  const int64_t height = w.out_height, width = w.out_width;
   const auto leaves = [](const TapAxis& axis, int64_t outputs, int64_t other, int64_t across) {
     const int64_t direct = taps_inside(axis, outputs - 1, outputs) * other;
     return outputs % 2 == 1 && 4 * direct <= 3 * kPlanes * across;
   };
-  Winograd squares = of_all(w);
-  if (leaves(rows, h, taps_inside(columns, 0, v), squares.across)) --squares.down;
-  if (leaves(columns, v, taps_inside(rows, 0, h), squares.down)) --squares.across;
+  Winograd squares = whole(w);
+  if (leaves(rows, height, taps_inside(columns, 0, width), squares.across)) --squares.down;
+  if (leaves(columns, width, taps_inside(rows, 0, height), squares.down)) --squares.across;
+  if (!squares.pays()) return std::nullopt;
   return squares;
 }
 
+// Fewer products by a good part, and by so many that one image alone pays for transforming taps.
 bool Winograd::pays() const {
-  if (w.kernel_h != 3 || w.kernel_w != 3 || w.stride_h != 1 || w.stride_w != 1) return false;
-  if (w.dilation_h != 1 || w.dilation_w != 1) return false;
-  if (w.channels < kLeastChannels || w.filters < kLeastChannels) return false;
   const TapAxis of_rows = rows_of(w), of_columns = columns_of(w);
   const int64_t direct =
       taps_inside(of_rows, 0, w.out_height) * taps_inside(of_columns, 0, w.out_width);
@@ -84,13 +97,14 @@ void Winograd::transform_taps(const Kernels& kernels, float* transformed, int64_
                         width);
 }
 
-int64_t Winograd::chunk() const {
-  const int64_t fit = kForwardFloats / (kPlanes * (w.channels + kStripColumns));
-  return std::clamp(fit / 6 * 6, kLeastSquares, kForwardSquares);
+int64_t Winograd::most_squares() const {
+  return std::clamp(kForwardFloats / (kPlanes * (w.channels + kStripColumns)), kLeastSquares,
+                    kForwardSquares);
 }
 
 int64_t Winograd::forward_scratch() const {
-  return kPlanes * (chunk() * (w.channels + std::min(w.filters, kStripColumns)) + 2 * kApart);
+  const int64_t width = w.channels + std::min(w.filters, kStripColumns);
+  return kPlanes * (most_squares() * width + 2 * kApart);
 }
 
 Winograd::Spoiled Winograd::forward(const Kernels& kernels, float* y, const float* x,
@@ -101,10 +115,10 @@ Winograd::Spoiled Winograd::forward(const Kernels& kernels, float* y, const floa
   const int64_t squares = squares_of(unit, across);
   const Pieces strips = filter_strips();
   const GemmBlocks blocks{c};
-  const int64_t in_plane = chunk() * c + kApart;
+  const int64_t most = most_squares(), in_plane = most * c + kApart;
   float* in = scratch;
   float* out = in + kPlanes * in_plane;
-  const int64_t step = ceil_div(squares, ceil_div(squares, chunk()));
+  const int64_t step = ceil_div(squares, ceil_div(squares, most));
   for (int64_t begin = 0; begin < squares; begin += step) {
     const int64_t end = std::min(begin + step, squares);
     const auto for_runs = [&](auto&& body) { for_each_run(unit, across, begin, end, body); };
@@ -115,7 +129,7 @@ Winograd::Spoiled Winograd::forward(const Kernels& kernels, float* y, const floa
     });
     for (int64_t s = 0; s < strips.count(); ++s) {
       const int64_t first = strips.begin(s), width = strips.length(s);
-      const int64_t out_plane = chunk() * width + kApart;
+      const int64_t out_plane = most * width + kApart;
       const float* b = transformed + kPlanes * c * first;
       for (int64_t p = 0; p < kPlanes; ++p, b += c * width) {
         for (int64_t k = 0; k < blocks.count(); ++k) {
@@ -124,16 +138,14 @@ Winograd::Spoiled Winograd::forward(const Kernels& kernels, float* y, const floa
                              blocks.length(k), 1.0f, k == 0 ? 0.0f : 1.0f, nullptr, nullptr);
         }
       }
-      GemmEpilogue shifted{};
-      if (epilogue != nullptr) {
-        shifted = *epilogue;
-        if (shifted.bias != nullptr) shifted.bias += first;
-      }
+      GemmEpilogue shifted =
+          epilogue == nullptr ? GemmEpilogue{nullptr, Activation::linear, 0.0f} : *epilogue;
+      if (shifted.bias != nullptr) shifted.bias += first;
       for_runs([&](int64_t q, int64_t image, int64_t row, int64_t column, int64_t count) {
         const bool finite = kernels.winograd_output(
             y + image * w.out_height * w.out_width * f + first, out + (q - begin) * width,
             out_plane, width, width, {w.out_height, w.out_width, f, 2 * row, 2 * column, count},
-            &shifted);
+            shifted);
         if (!finite) spoiled.set(static_cast<size_t>(image - unit.image));
       });
     }

@@ -9,8 +9,10 @@
 // is not finite, is reported, and the caller computes it again without this.
 #pragma once
 
+#include <algorithm>
 #include <bitset>
 #include <cstdint>
+#include <optional>
 
 #include "kernels/kernels.h"
 #include "ops/image_units.h"
@@ -22,16 +24,13 @@ struct Winograd {
   Window2d w;
   int64_t down, across;  // squares that an image's outputs are taken in
 
-  // All outputs. Squares may reach beyond an odd last row or column.
-  static Winograd of_all(const Window2d& w) {
-    return {w, ceil_div(w.out_height, 2), ceil_div(w.out_width, 2)};
-  }
-  // Without an odd last row or column that has few taps inside the image: those are the caller's.
-  static Winograd of_most(const Window2d& w);
-
-  // Fewer products by a good part, and by so many that one image alone pays for transforming the
-  // taps. A rule of shapes, because it decides about bits: neither images nor workers count.
-  bool pays() const;
+  // For all outputs; squares may reach beyond an odd last row or column. Nothing where squares do
+  // not pay: for other taps than 3 x 3, for few channels, or where too few products are saved. That
+  // is a rule of shapes, because it decides about bits: neither images nor workers count.
+  static std::optional<Winograd> of_all(const Window2d& w);
+  // The same without an odd last row or column that has few taps inside the image: those are the
+  // caller's.
+  static std::optional<Winograd> of_most(const Window2d& w);
 
   // The transformed taps: strips of filters, each (16, channels, filters of the strip). The taps of
   // a strip are taps[t * tap + channel * row + filter]; channels begin .. end of them.
@@ -66,7 +65,11 @@ struct Winograd {
 
  private:
   static constexpr int64_t kPlanes = 16, kBandSquares = 64;
-  int64_t chunk() const;  // squares of one piece, forward
+  static Winograd whole(const Window2d& w) {
+    return {w, ceil_div(w.out_height, 2), ceil_div(w.out_width, 2)};
+  }
+  bool pays() const;
+  int64_t most_squares() const;  // of one piece, forward
 };
 
 }  // namespace lamina::ops

@@ -308,7 +308,7 @@ void squares(int64_t channels) {
   print("winograd_taps", planes);
   for (const Activation activation : {Activation::linear, Activation::relu, Activation::tanh}) {
     const GemmEpilogue e{bias.data(), activation, 0.0f};
-    k.winograd_output(y.data(), planes.data(), plane, channels, channels, out, &e);
+    k.winograd_output(y.data(), planes.data(), plane, channels, channels, out, e);
     print("winograd_output", y);
   }
   k.winograd_taps_gradient(dtaps.data(), 5 * channels, channels, planes.data(), plane, channels, 5,

@@ -6,12 +6,14 @@ floor((n - r) / stride) + 1 outputs. "same" gives ceil(n / stride) outputs and a
 max((outputs - 1) stride + r - n, 0) zeros, the odd one at the end, as TensorFlow does. Sizes may
 be one int or a pair. An image's result does not depend on the other images of the batch.
 
-Convolutions of 3 x 3 taps with strides and dilation 1, 16 channels or more and as many filters
-are taken in squares of 2 x 2 outputs where that saves enough products: F(2 x 2, 3 x 3) of
-S. Winograd, in the form of A. Lavin and S. Gray, "Fast algorithms for convolutional neural
-networks" (CVPR 2016). The results come from sums and differences over a square, and so do the
-bounds of their errors, "in squares" below. The errors are as small as plain ones where the numbers
-of a square are of one size. What would not come out finite in squares is computed plainly.
+Convolutions of 3 x 3 taps with strides and dilation 1, 16 filters or more and 16 to 2048 channels
+(the other way round for the input's gradient) are taken in squares of 2 x 2 outputs where that
+saves enough products: F(2 x 2, 3 x 3) of S. Winograd, in the form of A. Lavin and S. Gray, "Fast
+algorithms for convolutional neural networks" (CVPR 2016). The results come from sums and
+differences over a square, and so do the bounds of their errors, "in squares" below. The errors are
+as small as plain ones where the numbers of a square are of one size. An odd last row or column may
+be computed plainly, and so is what would not come out finite in squares: there the larger of the
+two bounds holds.
 
 The errors of convolutions are those with `lamina.set_float32_matmul_precision("highest")`, which
 names what multiplies bf16 parts at other levels. There the error is
@@ -62,7 +64,7 @@ def conv2d_backward_kernel(
     values, B the number of blocks: at most 256 output pixels, next to each other and alike in the
     taps that lie inside the image. In squares: (60 + B) eps of four times the sum over squares of
     |x|, summed over the 4 x 4 pixels that a square reads, times |dy|, summed over its 2 x 2; B the
-    number of blocks, of 24 to 48 squares.
+    number of blocks: at most 48 squares of one band of an image, or of a group of small images.
     """
     return _core.conv2d_backward_kernel(dy, x, kernel_size, strides, padding, dilation, out)
 
