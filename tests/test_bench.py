@@ -15,7 +15,7 @@ from bench.limits import Limits, NoProbeError, Watch, Work, build, measure
 from bench.report import Report
 from bench.table import replaced
 from bench.targets import LARGE, TARGETS
-from bench.test_training import CONTENDERS
+from bench.test_training import CONTENDERS, disagree
 from bench.training import jobs
 
 ROOT = Path(__file__).parent.parent
@@ -308,6 +308,20 @@ def test_a_turn_on_a_machine_that_is_not_whole_is_taken_again(monkeypatch):
     assert line.startswith("of 7 turns on 2 threads 5 were taken again, and 2 kept")
     report.limits.merge(kept)
     assert report.limits.turns == {2: {"taken": 14, "again": 10, "disturbed": 4}}
+
+
+def test_processes_that_disagree_are_noticed():
+    def process(*medians):
+        return [
+            {"case": f"batch {i}", "samples": [0.0, median, 99.0]}
+            for i, median in enumerate(medians)
+        ]
+
+    assert not disagree([])
+    assert not disagree(process(1.0, 5.0))
+    assert not disagree(process(1.0, 5.0) + process(1.09, 5.4))
+    assert disagree(process(1.0, 5.0) + process(1.0, 5.6))
+    assert disagree(process(1.2, 5.0) + process(1.0, 5.0))
 
 
 def test_a_probe_that_fails_disturbs_nobody(monkeypatch):
