@@ -61,8 +61,9 @@ def heading(report: Report) -> list[str]:
         if turns["again"] or turns["disturbed"]:
             lines.append(
                 f"of {turns['taken']} turns on {plural(threads)} {turns['again']} were taken "
-                f"again, and {turns['disturbed']} kept nevertheless, because after it a loop of "
-                "multiply-adds or a cache line between two processors was slower than can be"
+                f"again, and {turns['disturbed']} kept nevertheless, because after them a loop of "
+                "multiply-adds ran, or a cache line went between two processors, slower than "
+                "this machine can"
             )
     if c["smoke"]:
         lines.append("LAMINA_BENCH_SMOKE: shrunken work, a few samples; the times mean nothing")
