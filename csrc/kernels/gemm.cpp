@@ -281,19 +281,8 @@ void gemm_pack(float* packed, int64_t width, const float* b, int64_t b_row, int6
   }
   for (int64_t j = 0; j < width; j += kLanes) {
     for (int64_t p = 0; p < k; p += kLanes) {
-      const int64_t rows = k - p < kLanes ? k - p : kLanes;
-      const int64_t columns = n - j < kLanes ? n - j : kLanes;
-      float* to = packed + p * width + j;
-      const float* from = b + p * b_row + j * b_col;
-      if (b_row != 1 || columns <= 0) {
-        for (int64_t i = 0; i < rows; ++i) {
-          for (int64_t c = 0; c < kLanes && j + c < width; ++c) {
-            to[i * width + c] = c < columns ? from[i * b_row + c * b_col] : 0.0f;
-          }
-        }
-      } else {
-        transpose_block(to, width, from, b_col, rows, columns, width - j);
-      }
+      transpose_block(packed + p * width + j, width, b + p + j * b_col, b_col, k - p, n - j,
+                      width - j);
     }
   }
 }

@@ -170,7 +170,8 @@ struct Kernels {
   // Copies B so; the last strip is filled up with zeros.
   void (*gemm_copy_strips)(float* strips, const float* b, int64_t b_row, int64_t b_col, int64_t k,
                            int64_t n);
-  // packed[p * width + j] = b[p * b_row + j * b_col], zero for n <= j < width.
+  // packed[p * width + j] = b[p * b_row + j * b_col], zero for n <= j < width. One of b_row and
+  // b_col is 1.
   void (*gemm_pack)(float* packed, int64_t width, const float* b, int64_t b_row, int64_t b_col,
                     int64_t k, int64_t n);
 
