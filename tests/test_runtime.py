@@ -162,8 +162,6 @@ def test_threads_can_be_set():
         la.set_num_threads(before)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork()")
-@pytest.mark.filterwarnings("ignore:This process.*fork:DeprecationWarning")
 def pieces_alone(pace, now, seconds, of_team, alone):
     """Does pieces of work for some seconds: the end, and the share that one worker did."""
     end, workers = now + seconds, []
@@ -203,6 +201,8 @@ def test_single_slow_pieces_do_not_send_a_team_away():
     assert 0 < alone < 500
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork()")
+@pytest.mark.filterwarnings("ignore:This process.*fork:DeprecationWarning")
 def test_a_forked_child_computes_the_same():
     model = small_model()
     x, y = data()
