@@ -53,19 +53,17 @@ void nonzero_bits(uint32_t* by_row, int64_t words, uint32_t* by_column, int32_t*
 }
 
 bool all_finite(const float* x, int64_t n) {
-  // x * 0 is 0 for what is finite and NaN for the rest. Four sums, because one would wait for
-  // itself.
-  f32x16 sum[4] = {zero(), zero(), zero(), zero()};
+  Finite finite[4];  // one would wait for itself
   int64_t i = 0;
   for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
     LAMINA_UNROLL
-    for (int s = 0; s < 4; ++s) sum[s] = fma(load(x + i + s * kLanes), zero(), sum[s]);
+    for (int s = 0; s < 4; ++s) finite[s].see(load(x + i + s * kLanes));
   }
   for (; i < n; i += kLanes) {
     const int64_t lanes = n - i < kLanes ? n - i : kLanes;
-    sum[0] = fma(load_upto(x + i, lanes), zero(), sum[0]);
+    finite[0].see(load_upto(x + i, lanes));
   }
-  return !any(is_nan((sum[0] + sum[1]) + (sum[2] + sum[3])));
+  return finite[0].all() && finite[1].all() && finite[2].all() && finite[3].all();
 }
 
 }  // namespace lamina::LAMINA_ISA

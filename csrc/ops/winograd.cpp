@@ -111,8 +111,7 @@ Winograd::Spoiled Winograd::forward(const Kernels& kernels, float* y, const floa
                                     const float* transformed, const GemmEpilogue* epilogue,
                                     const Unit& unit, float* scratch) const {
   Spoiled spoiled;
-  const int64_t c = w.channels, f = w.filters;
-  const int64_t squares = squares_of(unit, across);
+  const int64_t c = w.channels, squares = squares_of(unit, across);
   const Pieces strips = filter_strips();
   const GemmBlocks blocks{c};
   const int64_t most = most_squares(), in_plane = most * c + kApart;
@@ -123,9 +122,8 @@ Winograd::Spoiled Winograd::forward(const Kernels& kernels, float* y, const floa
     const int64_t end = std::min(begin + step, squares);
     const auto for_runs = [&](auto&& body) { for_each_run(unit, across, begin, end, body); };
     for_runs([&](int64_t q, int64_t image, int64_t row, int64_t column, int64_t count) {
-      kernels.winograd_input(
-          in + (q - begin) * c, in_plane, c, x + image * w.height * w.width * c, c,
-          {w.height, w.width, c, 2 * row - w.pad_top, 2 * column - w.pad_left, count});
+      kernels.winograd_input(in + (q - begin) * c, in_plane, c, x + image * in_floats(), c,
+                             inputs(row, column, count));
     });
     for (int64_t s = 0; s < strips.count(); ++s) {
       const int64_t first = strips.begin(s), width = strips.length(s);
@@ -142,10 +140,9 @@ Winograd::Spoiled Winograd::forward(const Kernels& kernels, float* y, const floa
           epilogue == nullptr ? GemmEpilogue{nullptr, Activation::linear, 0.0f} : *epilogue;
       if (shifted.bias != nullptr) shifted.bias += first;
       for_runs([&](int64_t q, int64_t image, int64_t row, int64_t column, int64_t count) {
-        const bool finite = kernels.winograd_output(
-            y + image * w.out_height * w.out_width * f + first, out + (q - begin) * width,
-            out_plane, width, width, {w.out_height, w.out_width, f, 2 * row, 2 * column, count},
-            shifted);
+        const bool finite =
+            kernels.winograd_output(y + image * out_floats() + first, out + (q - begin) * width,
+                                    out_plane, width, width, outputs(row, column, count), shifted);
         if (!finite) spoiled.set(static_cast<size_t>(image - unit.image));
       });
     }
@@ -179,14 +176,11 @@ bool Winograd::backward_kernel(const Kernels& kernels, float* dkernel, const flo
       for_each_run(unit, across, q0, q1,
                    [&](int64_t q, int64_t image, int64_t row, int64_t column, int64_t count) {
                      kernels.winograd_input(in + (q - q0) * c, in_plane, c,
-                                            x + image * w.height * w.width * w.channels + first_c,
-                                            c,
-                                            {w.height, w.width, w.channels, 2 * row - w.pad_top,
-                                             2 * column - w.pad_left, count});
-                     kernels.winograd_output_gradient(
-                         out + (q - q0) * f, out_plane, f,
-                         dy + image * w.out_height * w.out_width * w.filters + first_f, f,
-                         {w.out_height, w.out_width, w.filters, 2 * row, 2 * column, count});
+                                            x + image * in_floats() + first_c, c,
+                                            inputs(row, column, count));
+                     kernels.winograd_output_gradient(out + (q - q0) * f, out_plane, f,
+                                                      dy + image * out_floats() + first_f, f,
+                                                      outputs(row, column, count));
                    });
       for (int64_t p = 0; p < kPlanes; ++p) {
         kernels.gemm_block(sums + p * sum_plane, f, in + p * in_plane, 1, c, out + p * out_plane, f,

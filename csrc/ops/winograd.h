@@ -69,6 +69,15 @@ struct Winograd {
     return {w, ceil_div(w.out_height, 2), ceil_div(w.out_width, 2)};
   }
   bool pays() const;
+  // Squares side by side, the first in that row and column of squares: what they read, and write.
+  Squares inputs(int64_t row, int64_t column, int64_t count) const {
+    return {w.height, w.width, w.channels, 2 * row - w.pad_top, 2 * column - w.pad_left, count};
+  }
+  Squares outputs(int64_t row, int64_t column, int64_t count) const {
+    return {w.out_height, w.out_width, w.filters, 2 * row, 2 * column, count};
+  }
+  int64_t in_floats() const { return w.height * w.width * w.channels; }  // of an image
+  int64_t out_floats() const { return w.out_height * w.out_width * w.filters; }
   int64_t most_squares() const;  // of one piece, forward
 };
 
