@@ -19,12 +19,11 @@ Shape output_shape(int64_t images, const Window2d& w) {
   return {images, w.out_height, w.out_width, w.filters};
 }
 
-ops::Conv2d convolution(const Call& call, const Shape& input, ops::Pair kernel_size,
-                        int64_t filters, py::handle strides, py::handle padding,
-                        py::handle dilation) {
-  return {ops::make_window(call.name(), {input[1], input[2]}, input[3], filters, kernel_size,
-                           call.pair("strides", strides), call.pair("dilation", dilation),
-                           call.padding(padding))};
+Window2d convolution(const Call& call, const Shape& input, ops::Pair kernel_size, int64_t filters,
+                     py::handle strides, py::handle padding, py::handle dilation) {
+  return ops::make_window(call.name(), {input[1], input[2]}, input[3], filters, kernel_size,
+                          call.pair("strides", strides), call.pair("dilation", dilation),
+                          call.padding(padding));
 }
 
 void check_channels(const Call& call, const Floats& kernel, int64_t channels) {
@@ -83,25 +82,25 @@ py::array conv2d_forward(py::handle x_in, py::handle kernel_in, py::handle bias_
   check_channels(call, kernel, x.shape[3]);
   const int64_t images = x.shape[0], filters = kernel.shape[3];
   const Floats bias = call.optional_floats("bias", bias_in, {filters});
-  const ops::Conv2d conv = convolution(call, x.shape, {kernel.shape[0], kernel.shape[1]}, filters,
-                                       strides, padding, dilation);
-  const FloatsOut y = call.out("out", out, output_shape(images, conv.w));
+  const Window2d w = convolution(call, x.shape, {kernel.shape[0], kernel.shape[1]}, filters,
+                                 strides, padding, dilation);
+  const FloatsOut y = call.out("out", out, output_shape(images, w));
   const GemmEpilogue epilogue{bias.data, Activation::linear, 0.0f};
   without_gil([&] {
     const GemmEpilogue* after = bias.data == nullptr ? nullptr : &epilogue;
-    const ops::SplitConv2d split{conv, matmul_mode()};
+    const ops::SplitConv2d split{w, matmul_mode()};
     if (split.mode.splits() && split.forward_pays()) {
       return convolve_in_parts(y.data, x.data, kernel.data, after, split.forward(images));
     }
+    const ops::Conv2dForward conv{w};
     AlignedArray<float> transformed(conv.transformed_floats());
     for_tiles(conv.transform_tiles(), 0, [&](int64_t tile, float*) {
       conv.transform(kernels(), transformed.data(), kernel.data, tile);
     });
-    for_tiles(conv.forward_tiles(images), conv.forward_scratch(),
-              [&](int64_t tile, float* scratch) {
-                conv.forward(kernels(), y.data, x.data, kernel.data, transformed.data(), after,
-                             images, tile, scratch);
-              });
+    for_tiles(conv.tiles(images), conv.scratch(), [&](int64_t tile, float* scratch) {
+      conv.run(kernels(), y.data, x.data, kernel.data, transformed.data(), after, images, tile,
+               scratch);
+    });
   });
   return y.object;
 }
@@ -115,12 +114,12 @@ py::array conv2d_backward_input(py::handle dy_in, py::handle kernel_in, py::hand
   const Shape input = call.shape("input_shape", input_in, 4);
   check_channels(call, kernel, input[3]);
   const int64_t images = input[0];
-  const ops::Conv2d conv = convolution(call, input, {kernel.shape[0], kernel.shape[1]},
-                                       kernel.shape[3], strides, padding, dilation);
-  call.check_shape("dy", dy.shape, output_shape(images, conv.w));
+  const Window2d w = convolution(call, input, {kernel.shape[0], kernel.shape[1]}, kernel.shape[3],
+                                 strides, padding, dilation);
+  call.check_shape("dy", dy.shape, output_shape(images, w));
   const FloatsOut dx = call.out("out", out, input);
   without_gil([&] {
-    const ops::SplitConv2d split{conv, matmul_mode()};
+    const ops::SplitConv2d split{w, matmul_mode()};
     if (split.mode.splits() && split.backward_input_pays()) {
       AlignedArray<float> transposed(split.transposed_floats());
       for_tiles(split.transpose_tiles(), 0, [&](int64_t tile, float*) {
@@ -129,15 +128,14 @@ py::array conv2d_backward_input(py::handle dy_in, py::handle kernel_in, py::hand
       return convolve_in_parts(dx.data, dy.data, transposed.data(), nullptr,
                                split.backward_input(images));
     }
+    const ops::Conv2dBackwardInput conv{w};
     AlignedArray<float> transposed(conv.transposed_floats());
     for_tiles(conv.transpose_tiles(), 0, [&](int64_t tile, float*) {
       conv.transpose(kernels(), transposed.data(), kernel.data, tile);
     });
-    for_tiles(conv.backward_input_tiles(images), conv.backward_input_scratch(),
-              [&](int64_t tile, float* scratch) {
-                conv.backward_input(kernels(), dx.data, dy.data, transposed.data(), images, tile,
-                                    scratch);
-              });
+    for_tiles(conv.tiles(images), conv.scratch(), [&](int64_t tile, float* scratch) {
+      conv.run(kernels(), dx.data, dy.data, transposed.data(), images, tile, scratch);
+    });
   });
   return dx.object;
 }
@@ -149,22 +147,20 @@ py::array conv2d_backward_kernel(py::handle dy_in, py::handle x_in, py::handle k
   const Floats dy = call.floats_of_rank("dy", dy_in, 4, kOutputs);
   const Floats x = call.floats_of_rank("x", x_in, 4, kImages);
   const int64_t images = x.shape[0];
-  const ops::Conv2d conv = convolution(call, x.shape, call.pair("kernel_size", kernel_size),
-                                       dy.shape[3], strides, padding, dilation);
-  call.check_shape("dy", dy.shape, output_shape(images, conv.w));
-  const Window2d& w = conv.w;
+  const Window2d w = convolution(call, x.shape, call.pair("kernel_size", kernel_size), dy.shape[3],
+                                 strides, padding, dilation);
+  call.check_shape("dy", dy.shape, output_shape(images, w));
   const FloatsOut dkernel = call.out("out", out, {w.kernel_h, w.kernel_w, w.channels, w.filters});
   without_gil([&] {
-    const ops::SplitConv2d split{conv, matmul_mode()};
+    const ops::SplitConv2d split{w, matmul_mode()};
     if (split.mode.splits() && split.backward_kernel_pays()) {
       return kernel_gradient_in_parts(dkernel.data, dy.data, x.data, split, images);
     }
+    const ops::Conv2dBackwardKernel conv{w};
     AlignedArray<float> partial(conv.partial_floats(images));
-    for_tiles(conv.backward_kernel_tiles(images), conv.backward_kernel_scratch(),
-              [&](int64_t tile, float* scratch) {
-                conv.backward_kernel(kernels(), partial.data(), dy.data, x.data, images, tile,
-                                     scratch);
-              });
+    for_tiles(conv.tiles(images), conv.scratch(), [&](int64_t tile, float* scratch) {
+      conv.run(kernels(), partial.data(), dy.data, x.data, images, tile, scratch);
+    });
     for_tiles(conv.reduce_tiles(), 0, [&](int64_t tile, float*) {
       conv.reduce(kernels(), dkernel.data, partial.data(), images, tile);
     });

@@ -39,7 +39,7 @@ struct Columns {
 
 // op(A) = columns, op(B) (taps x channels) x n, dense. The terms of a tap are its channels, filled
 // up with zeros to whole blocks of kUnitTerms. In float32 taps outside the image are left out, and
-// the sums are those of Conv2d where it does not take squares, bit by bit.
+// the sums are those of Conv2dForward where it does not take squares, bit by bit.
 class ColumnRows final : public SplitPanel {
  public:
   ColumnRows(const Columns& columns, const float* lines, const float* b, int64_t n)

@@ -4,6 +4,7 @@
 
 #include "cpu/denormals.h"
 #include "ops/pieces.h"
+#include "ops/window.h"
 
 namespace lamina::ops {
 namespace {
@@ -62,24 +63,20 @@ void SplitPass::run(const Kernels& kernels, float* y, const float* x, const floa
 // half as long. A product of parts takes 0.9 ps on AMX, of which high has six, medium three and low
 // one; one of float32 takes 9.5 ps. A quarter of a tap's terms may be zeros.
 bool SplitConv2d::pays(int64_t columns, int64_t channels) const {
-  const int64_t taps = conv.w.kernel_h * conv.w.kernel_w;
-  const int64_t strides = conv.w.stride_h * conv.w.stride_w;
+  const int64_t taps = ops::taps(w);
+  const int64_t strides = w.stride_h * w.stride_w;
   const int64_t least = taps < 4 * strides ? 128 : mode.parts == 3 ? 64 : 32;
   return taps >= strides && columns >= least && channels > 0 &&
          4 * channels >= 3 * round_up(channels, kUnitTerms);
 }
 
 Columns SplitConv2d::columns(int64_t images) const {
-  const Window2d& w = conv.w;
   return {nullptr, images, w.channels, rows_of(w), columns_of(w), w.out_height, w.out_width};
 }
 
-SplitPass SplitConv2d::forward(int64_t images) const {
-  return {columns(images), conv.w.filters, mode};
-}
+SplitPass SplitConv2d::forward(int64_t images) const { return {columns(images), w.filters, mode}; }
 
 SplitPass SplitConv2d::backward_input(int64_t images) const {
-  const Window2d& w = conv.w;
   return {{nullptr,
            images,
            w.filters,
@@ -93,53 +90,52 @@ SplitPass SplitConv2d::backward_input(int64_t images) const {
 
 // A tile is some filters of one tap.
 int64_t SplitConv2d::transpose_tiles() const {
-  return conv.w.kernel_h * conv.w.kernel_w * Pieces{conv.w.filters, kTransposeRows}.count();
+  return taps(w) * Pieces{w.filters, kTransposeRows}.count();
 }
 
 void SplitConv2d::transpose(const Kernels& kernels, float* transposed, const float* kernel,
                             int64_t tile) const {
-  const Pieces pieces{conv.w.filters, kTransposeRows};
-  const int64_t c = conv.w.channels, f = conv.w.filters;
+  const Pieces pieces{w.filters, kTransposeRows};
+  const int64_t c = w.channels, f = w.filters;
   const int64_t tap = tile / pieces.count(), piece = tile % pieces.count();
   kernels.gemm_pack(transposed + (tap * f + pieces.begin(piece)) * c, c,
                     kernel + tap * c * f + pieces.begin(piece), 1, f, pieces.length(piece), c);
 }
 
-int64_t SplitConv2d::partial_columns() const {
-  return conv.w.kernel_h * conv.w.kernel_w * round_up(conv.w.channels, kUnitSide);
-}
+int64_t SplitConv2d::partial_columns() const { return taps(w) * round_up(w.channels, kUnitSide); }
 
 // A block of terms is 16 pixels of the first half of the images, and the same of the second half.
 SplitProduct SplitConv2d::backward_kernel(int64_t images) const {
-  return {{.m = conv.w.filters, .n = partial_columns(), .k = pieces(images).total},
+  return {{.m = w.filters, .n = partial_columns(), .k = pieces(images).total},
           mode,
           true,
           pieces(images).count()};
 }
 
 SplitLines SplitConv2d::backward_kernel_lines(int64_t images) const {
-  return ColumnTerms::lines(images, conv.w.height * conv.w.width, conv.w.channels, mode.parts);
+  return ColumnTerms::lines(images, w.height * w.width, w.channels, mode.parts);
 }
 
 // As many as in float32, in whole blocks of kSplitBlockK.
 Pieces SplitConv2d::pieces(int64_t images) const {
   const int64_t units = ceil_div(columns(images).first_half(), kUnitSide);
   const Pieces blocks{units * kUnitTerms, kSplitBlockK};
-  return {blocks.total, blocks.size * pieces_of(blocks.count(), 1, conv.most_kernel_pieces()).size};
+  return {blocks.total,
+          blocks.size * pieces_of(blocks.count(), 1, Conv2dBackwardKernel{w}.most_pieces()).size};
 }
 
 int64_t SplitConv2d::split_dy_tiles(int64_t images) const {
-  return Pieces{conv.w.filters, kSplitColumns}.count() *
+  return Pieces{w.filters, kSplitColumns}.count() *
          Pieces{pieces(images).total / kUnitTerms, kSplitBlocks}.count();
 }
 
 void SplitConv2d::split_dy(const Kernels& kernels, float* parts, const float* dy, int64_t images,
                            int64_t tile) const {
   const FlushDenormals flush;
-  const Pieces strips{conv.w.filters, kSplitColumns};
+  const Pieces strips{w.filters, kSplitColumns};
   const Pieces units{pieces(images).total / kUnitTerms, kSplitBlocks};
   const int64_t strip = tile % strips.count(), some = tile / strips.count();
-  const int64_t f = conv.w.filters, width = strips.length(strip);
+  const int64_t f = w.filters, width = strips.length(strip);
   const int64_t half = columns(images).first_half(), rows = columns(images).rows();
   const int64_t block = backward_kernel(images).split_block();
   alignas(64) float pixels[kUnitTerms * kSplitColumns];
@@ -161,7 +157,8 @@ void SplitConv2d::split_dy(const Kernels& kernels, float* parts, const float* dy
 int64_t SplitConv2d::partial_floats(int64_t images) const {
   // Not the number of pieces: that of a smaller batch may be larger.
   const Pieces blocks{pieces(images).total, kSplitBlockK};
-  return std::min(blocks.count(), conv.most_kernel_pieces()) * conv.w.filters * partial_columns();
+  return std::min(blocks.count(), Conv2dBackwardKernel{w}.most_pieces()) * w.filters *
+         partial_columns();
 }
 
 int64_t SplitConv2d::backward_kernel_tiles(int64_t images) const {
@@ -177,20 +174,20 @@ void SplitConv2d::backward_kernel(const Kernels& kernels, float* partial, const 
   const int64_t piece = tile / product.tiles();
   Columns of_x = columns(images);
   of_x.x = x;
-  product.run(kernels, partial + piece * conv.w.filters * partial_columns(),
-              ColumnTerms{of_x, lines, dy, conv.w.filters}, parts, of_terms.begin(piece),
+  product.run(kernels, partial + piece * w.filters * partial_columns(),
+              ColumnTerms{of_x, lines, dy, w.filters}, parts, of_terms.begin(piece),
               of_terms.end(piece), nullptr, tile % product.tiles(), scratch);
 }
 
-int64_t SplitConv2d::reduce_tiles() const { return Pieces{conv.w.filters, kReduceRows}.count(); }
+int64_t SplitConv2d::reduce_tiles() const { return Pieces{w.filters, kReduceRows}.count(); }
 
 // Some filters: their sum in the first piece, then transposed.
 void SplitConv2d::reduce(const Kernels& kernels, float* dkernel, float* partial, int64_t images,
                          int64_t tile) const {
-  const Pieces rows{conv.w.filters, kReduceRows};
-  const int64_t columns = partial_columns(), c = conv.w.channels, f = conv.w.filters;
+  const Pieces rows{w.filters, kReduceRows};
+  const int64_t columns = partial_columns(), c = w.channels, f = w.filters;
   const int64_t begin = rows.begin(tile), length = rows.length(tile);
-  const int64_t count = pieces(images).count(), taps = conv.w.kernel_h * conv.w.kernel_w;
+  const int64_t count = pieces(images).count(), taps = ops::taps(w);
   float* total = partial + begin * columns;
   for (int64_t s = 1; s < count; ++s) {
     kernels.accumulate(total, partial + (s * f + begin) * columns, length * columns);

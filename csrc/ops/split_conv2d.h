@@ -29,22 +29,22 @@ struct SplitPass {
 };
 
 struct SplitConv2d {
-  Conv2d conv;
+  Window2d w;
   MatmulMode mode;
 
   // Do parts pay? Beside its products, an element of the columns takes a copy and a share of
   // splitting its pixel, which all taps use; and the zeros that fill up a tap's terms take as long
   // as values. Neither batch nor image counts. One rule for y and for the kernel's gradient.
-  bool forward_pays() const { return pays(conv.w.filters, conv.w.channels); }
+  bool forward_pays() const { return pays(w.filters, w.channels); }
   bool backward_kernel_pays() const { return forward_pays(); }
   // With strides an input is reached by some taps only: that stays in float32.
   bool backward_input_pays() const {
-    return conv.w.stride_h == 1 && conv.w.stride_w == 1 && pays(conv.w.channels, conv.w.filters);
+    return w.stride_h == 1 && w.stride_w == 1 && pays(w.channels, w.filters);
   }
 
   SplitPass forward(int64_t images) const;
   SplitPass backward_input(int64_t images) const;
-  int64_t transposed_floats() const { return conv.depth() * conv.w.filters; }
+  int64_t transposed_floats() const { return kernel_floats(w); }
   int64_t transpose_tiles() const;
   void transpose(const Kernels& kernels, float* transposed, const float* kernel,
                  int64_t tile) const;

@@ -1,4 +1,4 @@
-// Which taps of a window lie inside the image, along one axis. Outputs that see the same taps are
+// Which taps of a window lie inside the image. Outputs that see the same taps are
 // handled together, so no zeros are stored around an image and none are multiplied.
 #pragma once
 
@@ -58,6 +58,16 @@ void for_each_segment(const TapAxis& axis, int64_t begin, int64_t end, Body&& bo
     body(s);
     o += s.count;
   }
+}
+
+// Applies body(rows, columns) to the output pixels of some rows, those together that see the same
+// taps.
+template <class Body>
+void for_each_region(const TapAxis& rows, int64_t row, int64_t row_end, const TapAxis& columns,
+                     int64_t column, int64_t column_end, Body&& body) {
+  for_each_segment(rows, row, row_end, [&](const Segment& i) {
+    for_each_segment(columns, column, column_end, [&](const Segment& j) { body(i, j); });
+  });
 }
 
 }  // namespace lamina::ops

@@ -8,6 +8,14 @@
 
 namespace lamina::ops {
 
+// What follows from a window; floats are of one image.
+inline int64_t taps(const Window2d& w) { return w.kernel_h * w.kernel_w; }
+inline int64_t out_pixels(const Window2d& w) { return w.out_height * w.out_width; }
+inline int64_t in_floats(const Window2d& w) { return w.height * w.width * w.channels; }
+inline int64_t out_floats(const Window2d& w) { return out_pixels(w) * w.filters; }
+inline int64_t depth(const Window2d& w) { return taps(w) * w.channels; }  // terms of an output
+inline int64_t kernel_floats(const Window2d& w) { return depth(w) * w.filters; }
+
 enum class Padding { valid, same };
 
 // Throws std::invalid_argument for anything but "valid" and "same"; `who` begins the message.

@@ -107,9 +107,9 @@ int64_t Winograd::forward_scratch() const {
   return kPlanes * (most_squares() * width + 2 * kApart);
 }
 
-Winograd::Spoiled Winograd::forward(const Kernels& kernels, float* y, const float* x,
-                                    const float* transformed, const GemmEpilogue* epilogue,
-                                    const Unit& unit, float* scratch) const {
+Winograd::Spoiled Winograd::multiply(const Kernels& kernels, float* y, const float* x,
+                                     const float* transformed, const GemmEpilogue* epilogue,
+                                     const Unit& unit, float* scratch) const {
   Spoiled spoiled;
   const int64_t c = w.channels, squares = squares_of(unit, across);
   const Pieces strips = filter_strips();
@@ -122,7 +122,7 @@ Winograd::Spoiled Winograd::forward(const Kernels& kernels, float* y, const floa
     const int64_t end = std::min(begin + step, squares);
     const auto for_runs = [&](auto&& body) { for_each_run(unit, across, begin, end, body); };
     for_runs([&](int64_t q, int64_t image, int64_t row, int64_t column, int64_t count) {
-      kernels.winograd_input(in + (q - begin) * c, in_plane, c, x + image * in_floats(), c,
+      kernels.winograd_input(in + (q - begin) * c, in_plane, c, x + image * in_floats(w), c,
                              inputs(row, column, count));
     });
     for (int64_t s = 0; s < strips.count(); ++s) {
@@ -141,7 +141,7 @@ Winograd::Spoiled Winograd::forward(const Kernels& kernels, float* y, const floa
       if (shifted.bias != nullptr) shifted.bias += first;
       for_runs([&](int64_t q, int64_t image, int64_t row, int64_t column, int64_t count) {
         const bool finite =
-            kernels.winograd_output(y + image * out_floats() + first, out + (q - begin) * width,
+            kernels.winograd_output(y + image * out_floats(w) + first, out + (q - begin) * width,
                                     out_plane, width, width, outputs(row, column, count), shifted);
         if (!finite) spoiled.set(static_cast<size_t>(image - unit.image));
       });
@@ -176,10 +176,10 @@ bool Winograd::backward_kernel(const Kernels& kernels, float* dkernel, const flo
       for_each_run(unit, across, q0, q1,
                    [&](int64_t q, int64_t image, int64_t row, int64_t column, int64_t count) {
                      kernels.winograd_input(in + (q - q0) * c, in_plane, c,
-                                            x + image * in_floats() + first_c, c,
+                                            x + image * in_floats(w) + first_c, c,
                                             inputs(row, column, count));
                      kernels.winograd_output_gradient(out + (q - q0) * f, out_plane, f,
-                                                      dy + image * out_floats() + first_f, f,
+                                                      dy + image * out_floats(w) + first_f, f,
                                                       outputs(row, column, count));
                    });
       for (int64_t p = 0; p < kPlanes; ++p) {

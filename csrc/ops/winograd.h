@@ -6,7 +6,7 @@
 // Transformed numbers are sums and differences of what was given, so the error is bounded by sums
 // of absolute values over whole squares and all taps. An infinity or a NaN spreads to results that
 // it has no part in, and sums may overflow that a plain convolution has no need of; then something
-// is not finite, is reported, and the caller computes it again without this.
+// is not finite, and is computed again without this, by the caller.
 #pragma once
 
 #include <algorithm>
@@ -17,6 +17,7 @@
 #include "kernels/kernels.h"
 #include "ops/image_units.h"
 #include "ops/pieces.h"
+#include "ops/window.h"
 
 namespace lamina::ops {
 
@@ -41,19 +42,29 @@ struct Winograd {
 
   // The squares of a batch, cut into units of work.
   Units units(int64_t images) const { return {images, down, across, kMostSquares, kBandSquares}; }
-  int64_t rows() const { return std::min(2 * down, w.out_height); }  // of outputs
-  int64_t columns() const { return std::min(2 * across, w.out_width); }
   // The outputs of a unit.
   Unit outputs(const Unit& unit) const {
     return {unit.image, unit.image_end, 2 * unit.row, std::min(2 * unit.row_end, rows())};
   }
 
-  // y of one unit. Bit i: not all of image i of the unit is finite.
-  static constexpr int64_t kMostSquares = 256;
-  using Spoiled = std::bitset<kMostSquares>;
+  // A unit of y. What squares leave, and images of it that do not come out finite, are computed by
+  // direct(unit, begin, end): columns begin .. end of a unit's outputs.
   int64_t forward_scratch() const;
-  Spoiled forward(const Kernels& kernels, float* y, const float* x, const float* transformed,
-                  const GemmEpilogue* epilogue, const Unit& unit, float* scratch) const;
+  template <class Direct>
+  void forward(const Kernels& kernels, float* y, const float* x, const float* transformed,
+               const GemmEpilogue* epilogue, int64_t images, int64_t tile, float* scratch,
+               Direct&& direct) const {
+    const Unit unit = unit_of(units(images), tile), inner = outputs(unit);
+    const Spoiled spoiled = multiply(kernels, y, x, transformed, epilogue, unit, scratch);
+    for (int64_t i = unit.image; spoiled.any() && i < unit.image_end; ++i) {
+      if (!spoiled[static_cast<size_t>(i - unit.image)]) continue;
+      direct(Unit{i, i + 1, inner.row, inner.row_end}, 0, columns());
+    }
+    if (columns() < w.out_width) direct(inner, columns(), w.out_width);
+    if (unit.row_end == down && rows() < w.out_height) {
+      direct(Unit{unit.image, unit.image_end, rows(), w.out_height}, 0, w.out_width);
+    }
+  }
 
   // dkernel over the units begin .. end, for one strip of channels and one of filters. False: not
   // all is finite.
@@ -64,7 +75,9 @@ struct Winograd {
                        int64_t filter_strip, float* scratch) const;
 
  private:
-  static constexpr int64_t kPlanes = 16, kBandSquares = 64;
+  static constexpr int64_t kPlanes = 16, kMostSquares = 256, kBandSquares = 64;
+  // Bit i: not all of image i of a unit is finite.
+  using Spoiled = std::bitset<kMostSquares>;
   static Winograd whole(const Window2d& w) {
     return {w, ceil_div(w.out_height, 2), ceil_div(w.out_width, 2)};
   }
@@ -76,9 +89,11 @@ struct Winograd {
   Squares outputs(int64_t row, int64_t column, int64_t count) const {
     return {w.out_height, w.out_width, w.filters, 2 * row, 2 * column, count};
   }
-  int64_t in_floats() const { return w.height * w.width * w.channels; }  // of an image
-  int64_t out_floats() const { return w.out_height * w.out_width * w.filters; }
+  int64_t rows() const { return std::min(2 * down, w.out_height); }  // of outputs
+  int64_t columns() const { return std::min(2 * across, w.out_width); }
   int64_t most_squares() const;  // of one piece, forward
+  Spoiled multiply(const Kernels& kernels, float* y, const float* x, const float* transformed,
+                   const GemmEpilogue* epilogue, const Unit& unit, float* scratch) const;
 };
 
 }  // namespace lamina::ops

@@ -23,12 +23,12 @@ class Conv2D final : public Layer {
         use_bias_(use_bias) {}
 
   Shape output_shape(const Shape& input) const override {
-    const Window2d w = convolution(input).w;
+    const Window2d w = window(input);
     return {w.out_height, w.out_width, w.filters};
   }
 
   std::vector<ParamSpec> params(const Shape& input) const override {
-    const Window2d w = convolution(input).w;
+    const Window2d w = window(input);
     std::vector<ParamSpec> specs = {{"kernel", {w.kernel_h, w.kernel_w, w.channels, w.filters}}};
     if (use_bias_) specs.push_back({"bias", {filters_}});
     return specs;
@@ -37,7 +37,7 @@ class Conv2D final : public Layer {
   const ActivationSpec* last_activation() const override { return &activation_; }
 
   void forward(Program& program, Place& place) const override {
-    const ops::Conv2d conv = convolution(place.input);
+    const ops::Conv2dForward conv{window(place.input)};
     const int x = place.x, z = program.buffer(place.output_size());
     const int64_t kernel = place.params[0], bias = use_bias_ ? place.params[1] : -1;
     // The product's epilogue takes the activation along, unless its gradient asks for z.
@@ -58,16 +58,16 @@ class Conv2D final : public Layer {
       }
       program.add({.what = name() + " forward",
                    .uses = {x, z, transformed},
-                   .tiles = [=](const Run& run) { return conv.forward_tiles(run.rows); },
+                   .tiles = [=](const Run& run) { return conv.tiles(run.rows); },
                    .body =
                        [=](const Run& run, int64_t tile, float* scratch) {
                          const GemmEpilogue epilogue{bias < 0 ? nullptr : run.parameters + bias,
                                                      function, alpha};
-                         conv.forward(*run.kernels, run.buffer(z), run.buffer(x),
-                                      run.parameters + kernel, run.buffer(transformed), &epilogue,
-                                      run.rows, tile, scratch);
+                         conv.run(*run.kernels, run.buffer(z), run.buffer(x),
+                                  run.parameters + kernel, run.buffer(transformed), &epilogue,
+                                  run.rows, tile, scratch);
                        },
-                   .scratch = conv.forward_scratch()});
+                   .scratch = conv.scratch()});
     }
     place.y = z;
     if (fused) {
@@ -83,40 +83,39 @@ class Conv2D final : public Layer {
       add_kernel_gradient(program, place);
       if (use_bias_) {
         add_bias_gradient(program, name() + " bias gradient", place.dy,
-                          convolution(place.input).pixels(), filters_, place.params[1]);
+                          ops::out_pixels(window(place.input)), filters_, place.params[1]);
       }
     }
     if (place.needs_dx) add_input_gradient(program, place);
   }
 
  private:
-  ops::Conv2d convolution(const Shape& input) const {
+  Window2d window(const Shape& input) const {
     if (input.size() != 3) reject("(batch, height, width, channels)", input);
-    return {ops::make_window("Conv2D '" + name() + "'", {input[0], input[1]}, input[2], filters_,
-                             kernel_size_, strides_, dilation_, padding_)};
+    return ops::make_window("Conv2D '" + name() + "'", {input[0], input[1]}, input[2], filters_,
+                            kernel_size_, strides_, dilation_, padding_);
   }
 
   SplitConv2d in_parts(const Program& program, const Place& place) const {
-    return {{convolution(place.input), program.matmul()},
-            place.params[0],
-            use_bias_ ? place.params[1] : -1};
+    return {
+        {window(place.input), program.matmul()}, place.params[0], use_bias_ ? place.params[1] : -1};
   }
 
   void add_kernel_gradient(Program& program, const Place& place) const {
-    const ops::Conv2d conv = convolution(place.input);
+    const ops::Conv2dBackwardKernel conv{window(place.input)};
     const int x = place.x, dz = place.dy;
     if (in_parts(program, place).add_kernel_gradient(program, name(), x, dz)) return;
     const int partial = program.buffer(0, conv.partial_floats(program.capacity()));
     const int64_t kernel = place.params[0];
     program.add({.what = name() + " kernel gradient",
                  .uses = {x, dz, partial},
-                 .tiles = [=](const Run& run) { return conv.backward_kernel_tiles(run.rows); },
+                 .tiles = [=](const Run& run) { return conv.tiles(run.rows); },
                  .body =
                      [=](const Run& run, int64_t tile, float* scratch) {
-                       conv.backward_kernel(*run.kernels, run.buffer(partial), run.buffer(dz),
-                                            run.buffer(x), run.rows, tile, scratch);
+                       conv.run(*run.kernels, run.buffer(partial), run.buffer(dz), run.buffer(x),
+                                run.rows, tile, scratch);
                      },
-                 .scratch = conv.backward_kernel_scratch()});
+                 .scratch = conv.scratch()});
     program.add({.what = name() + " kernel gradient total",
                  .uses = {partial},
                  .tiles = [=](const Run&) { return conv.reduce_tiles(); },
@@ -128,7 +127,7 @@ class Conv2D final : public Layer {
   }
 
   void add_input_gradient(Program& program, Place& place) const {
-    const ops::Conv2d conv = convolution(place.input);
+    const ops::Conv2dBackwardInput conv{window(place.input)};
     const int dz = place.dy, dx = place.dx = program.buffer(place.input_size());
     if (in_parts(program, place).add_input_gradient(program, name(), dz, dx)) return;
     const int transposed = program.buffer(0, conv.transposed_floats());
@@ -143,13 +142,13 @@ class Conv2D final : public Layer {
                      }});
     program.add({.what = name() + " input gradient",
                  .uses = {dz, dx, transposed},
-                 .tiles = [=](const Run& run) { return conv.backward_input_tiles(run.rows); },
+                 .tiles = [=](const Run& run) { return conv.tiles(run.rows); },
                  .body =
                      [=](const Run& run, int64_t tile, float* scratch) {
-                       conv.backward_input(*run.kernels, run.buffer(dx), run.buffer(dz),
-                                           run.buffer(transposed), run.rows, tile, scratch);
+                       conv.run(*run.kernels, run.buffer(dx), run.buffer(dz),
+                                run.buffer(transposed), run.rows, tile, scratch);
                      },
-                 .scratch = conv.backward_input_scratch()});
+                 .scratch = conv.scratch()});
   }
 
   int64_t filters_;
