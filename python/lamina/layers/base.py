@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import _checks, _core, initializers
 from .._names import auto_name, check_name, snake_case
+from .custom import host_layer, output_shape
 from .weight import Weight, assign_all
 
 # Keras arguments that are understood and refused, unless they say what is done anyway.
@@ -279,15 +280,15 @@ class Layer:
 
     def _core_layer(self, input_shape: tuple[int, ...]) -> _core.Layer:
         """This layer's computation in the core, a new one at every call."""
-        from .custom import host_layer
-
+        if type(self).forward is Layer.forward:
+            raise TypeError(
+                f"{self._label} must define forward(x, training); see help(lamina.layers.Layer)"
+            )
         return host_layer(self, input_shape)
 
     def _chain(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """The output's shape, both without the batch axis; makes no weights."""
         if self._is_host():
-            from .custom import output_shape
-
             return output_shape(self, input_shape)
         return tuple(self._core_layer(input_shape).output_shape(input_shape))
 

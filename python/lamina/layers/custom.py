@@ -9,13 +9,6 @@ from .. import _checks, _core
 
 def host_layer(layer, input_shape) -> _core.Layer:
     """The core's side of a subclass of Layer that defines forward and backward."""
-    from .base import Layer
-
-    cls = type(layer)
-    if cls.forward is Layer.forward:
-        raise TypeError(
-            f"{layer._label} must define forward(x, training); see help(lamina.layers.Layer)"
-        )
     label = layer._label
     output = output_shape(layer, input_shape)
     names = [weight.name for weight in layer._weights]
