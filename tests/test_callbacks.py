@@ -229,7 +229,8 @@ def run(stopper, values, monitor="val_loss"):
         ({"mode": "max"}, [1, 2, 3, 3, 4], 4),
         ({"monitor": "val_accuracy"}, [0.1, 0.2, 0.2, 0.9], 3),
         ({"patience": 1, "start_from_epoch": 3}, [1, 2, 3, 4, 5, 6], 5),
-        ({"patience": 2, "baseline": 1.0}, [3, 2, 1.5], 2),
+        ({"patience": 2, "baseline": 1.0}, [3, 2, 1.5, 1.2, 1.3, 0.5], 5),
+        ({"patience": 2, "baseline": 2.5}, [3, 2, 2.1, 2.1, 1], 4),
         ({}, [3, float("nan"), 2], 2),
     ],
 )
@@ -257,3 +258,32 @@ def test_early_stopping_in_fit(capsys):
         m.fit(X, Y, verbose=0, callbacks=[EarlyStopping()])
     with pytest.raises(ValueError, match="mode must be one of"):
         EarlyStopping(mode="least")
+
+
+def test_every_hook_is_given_logs():
+    """As Keras does, so that hooks which insist on logs work."""
+    given = {}
+
+    def hook(name):
+        def of_batch(number, logs):
+            given[name] = logs
+
+        def of_pass(logs):
+            given[name] = logs
+
+        return of_batch if "batch" in name or "epoch" in name else of_pass
+
+    everything = LambdaCallback(**{name: hook(name) for name in HOOKS})
+    m = model()
+    m.fit(X, Y, validation_data=(X, Y), verbose=0, callbacks=[everything])
+    m.evaluate(X, Y, verbose=0, callbacks=[everything])
+    m.predict(X, verbose=0, callbacks=[everything])
+    m.predict(iter([X]), verbose=0, callbacks=[everything])
+    called_by_others = {"on_batch_begin", "on_batch_end"}
+    assert set(given) >= set(HOOKS) - called_by_others
+    assert all(isinstance(logs, dict) for logs in given.values())
+
+
+def test_no_rows_are_no_batches_to_hear_of():
+    hook = LambdaCallback(on_predict_batch_end=lambda batch, logs: pytest.fail("there is none"))
+    assert model().predict(X[:0], verbose=0, callbacks=[hook]).shape == (0, 1)

@@ -1,5 +1,7 @@
 """Layers of one's own, in NumPy: training, gradients, and what is refused."""
 
+import copy
+import pickle
 import weakref
 
 import numpy as np
@@ -367,3 +369,77 @@ def test_a_layer_that_failed_alone_can_be_called_again():
     layer.build = lambda shape: None
     layer.forward = lambda x, training: x
     assert_bits(layer(X), X)
+
+
+class Times(layers.Layer):
+    def __init__(self, factor=2.0, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def forward(self, x, training):
+        return x * self.factor
+
+
+class TimesAlone(layers.Layer):
+    """Its constructor does not take what every layer has."""
+
+    def __init__(self, factor=2.0):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x, training):
+        return x * self.factor
+
+
+class TimesAll(layers.Layer):
+    def __init__(self, *factors, **kwargs):
+        super().__init__(**kwargs)
+        self.factors = factors
+
+    def forward(self, x, training):
+        return x * np.prod(self.factors)
+
+
+@pytest.mark.parametrize("cls", [Times, TimesAlone])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_without_a_configuration_of_its_own_a_layer_is_made_with_its_arguments(cls, copied):
+    m = la.Sequential([la.Input((6,)), cls(5.0), layers.Dense(2)])
+    m.layers[0].trainable = False
+    other = copied(m)
+    assert_bits(other.predict(X, verbose=0), m.predict(X, verbose=0))
+    assert other.layers[0].name == m.layers[0].name and not other.layers[0].trainable
+    assert m.layers[0].get_config()["factor"] == 5.0
+
+
+def test_arguments_without_names_need_a_configuration():
+    with pytest.raises(NotImplementedError, match=r"TimesAll takes any number .* get_config"):
+        copy.deepcopy(la.Sequential([la.Input((6,)), TimesAll(2.0, 3.0)]))
+
+
+@pytest.mark.parametrize("name", ["forward", "backward", "build", "call"])
+def test_what_would_not_be_called_is_refused_where_it_is_defined(name):
+    with pytest.raises(TypeError, match=f"Mine defines {name}, .* what Dense computes"):
+        type("Mine", (layers.Dense,), {name: lambda self, *_: None})
+
+
+def test_habits_of_keras_and_a_constructor_that_forgets_the_base():
+    class Keras(layers.Layer):
+        def build(self, input_shape):
+            self.built = True
+
+        def forward(self, x, training):
+            return x
+
+    m = la.Sequential([Keras()])
+    assert not m.layers[0].built
+    m.predict(X, verbose=0)
+    assert m.layers[0].built
+
+    class Forgets(layers.Layer):
+        def __init__(self):
+            pass
+
+    with pytest.raises(AttributeError, match=r"Forgets.__init__ must call super\(\)"):
+        la.Sequential([Forgets()])
+    with pytest.raises(AttributeError, match=r"Forgets.__init__ must call super\(\)"):
+        Forgets().get_weights()

@@ -103,9 +103,11 @@ FIT = [
     ({"sample_weight": np.ones(12), "class_weight": {0: 1}}, ValueError, "not both"),
     ({"class_weight": [1, 2]}, TypeError, "class_weight must be a dict"),
     ({"class_weight": {"a": 1}}, TypeError, "a key of class_weight must be an integer"),
+    ({"class_weight": {0.5: 1}}, TypeError, "a key of class_weight must be an integer, got 0.5"),
     ({"class_weight": {-1: 1}}, ValueError, "a key of class_weight must be at least 0"),
     ({"class_weight": {1: NAN}}, ValueError, r"class_weight\[1\] must be finite"),
     ({"batch_size": 0}, ValueError, "batch_size must be at least 1, got 0"),
+    ({"batch_size": 1 << 40}, ValueError, r"batch_size must be below 2\*\*40, got 1099511627776"),
     ({"batch_size": 2.5}, TypeError, "batch_size must be an integer, got 2.5"),
     ({"batch_size": True}, TypeError, "batch_size must be an integer"),
     ({"epochs": -1}, ValueError, "epochs must be at least 0"),
@@ -134,7 +136,7 @@ FIT = [
     ({"verbose": 7}, ValueError, "verbose must be 0, 1, 2"),
     ({"verbose": np.array([1, 2])}, ValueError, "verbose must be 0, 1, 2"),
     ({"verbose": "loud"}, ValueError, "verbose must be 0, 1, 2"),
-    ({"validation_data": Batches((X, Y + 5))}, ValueError, r"got 10 at y\[5\]"),
+    ({"validation_data": Batches((X, Y + 5))}, ValueError, r"got 10 at validation_data.s y\[5\]"),
     ({"validation_data": Batches()}, ValueError, "validation_data yields no batch"),
     (
         {"sample_weight": changed(np.ones(12), 2, 1e300)},
@@ -389,3 +391,30 @@ def test_class_numbers_of_any_type_and_layout(kind, way):
         for classes in (100, 200) if value != 100 else (100,):
             with pytest.raises(ValueError, match=r"y must hold class numbers.* at y\[2\]"):
                 data.class_numbers(way(np.array([0, 99, value], kind)), classes, "y")
+
+
+def test_what_is_no_array_is_told_apart():
+    class Sparse:  # like SciPy's
+        nnz = 3
+
+        def toarray(self):
+            return X
+
+        def __iter__(self):
+            return iter(X)
+
+    m = tutorial()
+    m.compile("sgd", SPARSE)
+    for call in (lambda: m.fit(Sparse(), Y), lambda: m.predict(Sparse())):
+        with pytest.raises(
+            TypeError, match=r"x must be an array, got a sparse Sparse: pass x.toar"
+        ):
+            call()
+    with pytest.raises(ValueError, match="pass the array itself, not a list with the array in it"):
+        m.fit([X], Y)
+    with pytest.raises(TypeError, match="weights must be a list of arrays, got NoneType"):
+        m.set_weights(None)
+    with pytest.raises(ValueError, match="from 0 to 2, num_classes is 3; got 3"):
+        la.utils.to_categorical([3], 3)
+    with pytest.raises(ValueError, match=r"x must be finite, got nan at x\[0\]"):
+        la.utils.to_categorical([NAN])

@@ -107,7 +107,8 @@ def test_class_weight_is_sample_weight_by_class():
         results.append(m)
     la.utils.set_random_seed(2)
     one_hot = model(loss="categorical_crossentropy")
-    one_hot.fit(x, la.utils.to_categorical(y, 4), epochs=2, verbose=0, class_weight={0: 0.5, 2: 3})
+    weights = {0.0: 0.5, np.float32(2): 3}  # as dict(zip(np.unique(y), ...)) has them
+    one_hot.fit(x, la.utils.to_categorical(y, 4), epochs=2, verbose=0, class_weight=weights)
     for a, b in zip(results[0].get_weights(), results[1].get_weights(), strict=True):
         assert_bits(a, b)
     for a, b in zip(results[0].get_weights(), one_hot.get_weights(), strict=True):
@@ -659,3 +660,50 @@ def test_the_arguments_are_left_alone():
     model().fit(x, y, epochs=2, verbose=0, validation_split=0.2)
     assert_bits(x, before[0])
     assert np.array_equal(y, before[1])
+
+
+def test_validation_data_that_run_out_end_the_validation_and_not_the_training():
+    x, y = data()
+
+    def batches():
+        yield x, y
+
+    m = model()
+    ended = []
+    callback = la.callbacks.LambdaCallback(on_train_end=lambda logs: ended.append(dict(logs)))
+    with pytest.warns(UserWarning, match="validation_data ran out of batches .* nothing is valid"):
+        h = m.fit(x, y, epochs=3, validation_data=batches(), verbose=0, callbacks=[callback])
+    assert len(h.history["loss"]) == 3 and len(h.history["val_loss"]) == 1
+    assert len(ended) == 1 and "val_loss" not in ended[0]
+    with pytest.raises(ValueError, match="x yields no batch"):
+        m.evaluate(iter([]), verbose=0)
+
+
+def test_a_data_set_of_keras_s_kind():
+    x, y = data()
+
+    class Batches(la.utils.PyDataset):
+        epochs = 0
+
+        def __len__(self):
+            return 5
+
+        def __getitem__(self, index):
+            return x[10 * index : 10 * index + 10], y[10 * index : 10 * index + 10]
+
+        def on_epoch_end(self):
+            self.epochs += 1
+
+    source = Batches(workers=4)
+    la.utils.set_random_seed(0)
+    one = model()
+    one.fit(source, epochs=2, verbose=0)
+    la.utils.set_random_seed(0)
+    other = model()
+    other.fit(x, y, batch_size=10, epochs=2, shuffle=False, verbose=0)
+    assert source.epochs == 2
+    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+        assert_bits(a, b)
+    assert one.predict(source, verbose=0).shape == (50, 4)
+    with pytest.raises(NotImplementedError, match="PyDataset must define __len__"):
+        model().fit(la.utils.PyDataset())

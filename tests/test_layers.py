@@ -521,3 +521,87 @@ def test_activation_functions_are_their_kernels_and_have_names():
         functions.get("swish2")
     with pytest.raises(ValueError, match="at least one axis"):
         functions.softmax(3.0)
+
+
+def test_a_seeded_dropout_alone_has_a_sequence_of_masks_of_its_own():
+    ones = np.ones((4, 100))
+    a, b = layers.Dropout(0.5, seed=1), layers.Dropout(0.5, seed=1)
+    first, second = ([layer(ones, training=True) for _ in range(2)] for layer in (a, b))
+    for a, b in zip(first, second, strict=True):
+        assert_bits(a, b)
+    assert (first[0] != first[1]).any()
+    assert (layers.Dropout(0.5, seed=2)(ones, training=True) != first[0]).any()
+
+
+def test_build_makes_the_weights_of_a_layer_alone():
+    dense = layers.Dense(3)
+    dense.build((None, 6))
+    assert dense.built and [w.shape for w in dense.get_weights()] == [(6, 3), (3,)]
+    kernel = dense.get_weights()[0]
+    x = np.ones((2, 6), np.float32)
+    y = dense(x)
+    m = la.Sequential([dense])
+    assert_bits(m.predict(x, verbose=0), y)
+    assert_bits(dense.get_weights()[0], kernel)
+    dense.build((None, 6))  # as it is
+    with pytest.raises(ValueError, match=r"belongs to model 'sequential.*', which builds it"):
+        dense.build((None, 7))
+    for wrong, error in ((6, TypeError), ((), TypeError), ((None, None), ValueError)):
+        with pytest.raises(error, match=r"Dense 'dense.*': input_shape"):
+            layers.Dense(3).build(wrong)
+
+
+def test_a_layer_of_a_model_called_alone_moves_its_averages():
+    m = la.Sequential([layers.BatchNormalization(input_shape=(6,))])
+    m.layers[0](np.full((8, 6), 5.0), training=True)
+    assert_close(m.layers[0].get_weights()[2], np.full(6, 0.05), rtol=1e-6)
+    m.layers[0](np.full((8, 6), 5.0))
+    assert_close(m.get_weights()[2], np.full(6, 0.05), rtol=1e-6)
+
+
+def test_a_layer_with_weights_takes_other_inputs_that_the_weights_fit():
+    m = la.Sequential([layers.Dense(4, input_shape=(6,))])
+    x = np.random.default_rng(0).random((2, 3, 6), dtype=np.float32)
+    assert_bits(m.layers[0](x).reshape(6, 4), m.predict(x.reshape(6, 6), verbose=0))
+    with pytest.raises(ValueError, match=r"built for inputs of shape \(None, 6\)"):
+        m.layers[0](np.ones((2, 3, 7)))
+    conv = la.Sequential([layers.Conv2D(4, 3, input_shape=(8, 8, 2))])
+    conv.build()
+    layer = conv.pop()
+    wide = la.Sequential([la.Input((9, 12, 2)), layer])
+    assert wide.output_shape == (None, 7, 10, 4)
+
+
+def test_no_initializer_is_keras_s_default_and_a_wrong_one_names_its_argument():
+    outputs = []
+    for options in ({"kernel_initializer": None}, {}):
+        la.utils.set_random_seed(0)
+        outputs.append(layers.Dense(4, **options)(np.ones((1, 6))))
+    assert_bits(*outputs)
+    for make, argument in (
+        (lambda: layers.Dense(3, bias_initializer="wrong"), "bias_initializer"),
+        (lambda: layers.Conv2D(3, 3, kernel_initializer=3), "kernel_initializer"),
+        (lambda: layers.Embedding(3, 3, embeddings_initializer="wrong"), "embeddings_initializer"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=f"'.*': {argument}: .*initializer"):
+            make()
+    with pytest.raises(ValueError, match=r"activation must be a name .* got the layer .* follow"):
+        layers.Dense(3, activation=layers.LeakyReLU(0.1))
+
+
+def test_sizes_that_nobody_can_have_are_refused():
+    with pytest.raises(
+        ValueError, match=r"units must be below 2\*\*63, got 1180591620717411303424"
+    ):
+        layers.Dense(2**70)
+    with pytest.raises(ValueError, match="after the batch axis, must have only known sizes"):
+        layers.Conv2D(3, 3).compute_output_shape((None, None, None, 1))
+
+
+def test_the_mean_of_a_large_image_keeps_its_digits():
+    rng = np.random.default_rng(0)
+    x = np.stack([rng.random((300, 301, 2)), np.full((300, 301, 2), 1e4 + 0.1)]).astype(np.float32)
+    mean = x.mean(axis=(1, 2), dtype=np.float64)
+    # (256 + K / 256 + 1) eps at the most; rounding errors of random numbers grow with the root.
+    assert_close(layers.GlobalAveragePooling2D()(x)[0], mean[0], rtol=20 * UNIT)
+    assert_close(layers.GlobalAveragePooling2D()(x)[1], mean[1], rtol=610 * UNIT)

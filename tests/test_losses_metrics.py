@@ -245,6 +245,7 @@ def test_compile_refuses_at_once_and_lists_what_there_is():
         (("sgd", "mean_sq"), {}, ValueError, "loss 'mean_sq' is not known; there are: binary_"),
         (("sgd", lambda a, b: a), {}, TypeError, "subclass lamina.losses.Loss"),
         (("sgd", 3), {}, TypeError, "loss must be a name"),
+        (("sgd", {"a": "mse"}), {}, TypeError, "loss must be one loss: .* got a dict"),
         (("sgd", NoForward()), {}, TypeError, "must define forward"),
         (("sgd", "mse"), {"metrics": ["acuracy"]}, ValueError, "metric 'acuracy' is not known"),
         (("sgd", "mse"), {"metrics": [3]}, TypeError, "a metric must be a name"),
@@ -565,9 +566,16 @@ def test_optimizers_and_their_configuration():
         (lambda: la.optimizers.Adam(beta_1=1), ValueError, "beta_1 must be below 1"),
         (lambda: la.optimizers.Adam(epsilon=-1), ValueError, "epsilon must be"),
         (lambda: la.optimizers.get({"class_name": "X"}), ValueError, "optimizer 'X' is not known"),
+        (lambda: la.optimizers.Adam(clipnorm=1.0), ValueError, "Adam: clipnorm is not offered yet"),
+        (lambda: la.optimizers.SGD(use_ema=True), ValueError, "SGD: use_ema is not offered yet"),
+        (lambda: la.optimizers.SGD(ema_momentum=0.5), ValueError, "ema_momentum is not offered"),
+        (lambda: la.optimizers.SGD(decay=None), TypeError, "unexpected keyword argument 'decay'"),
     ]:
         with pytest.raises(error, match=message):
             make()
+    asks_for_nothing = {"clipnorm": None, "weight_decay": None, "use_ema": False}
+    plain = la.optimizers.Adam(amsgrad=False, ema_momentum=0.99, **asks_for_nothing)
+    assert plain.get_config() == la.optimizers.Adam().get_config()
 
 
 def test_an_optimizer_belongs_to_one_model():

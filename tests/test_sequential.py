@@ -3,7 +3,10 @@
 import copy
 import gc
 import pickle
+import sys
+import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -514,3 +517,113 @@ def test_repr():
     m = la.Sequential([layers.Dense(3)])
     assert repr(m) == "<Sequential name=sequential, built=False>"
     assert repr(m.layers[0]) == "<Dense name=dense, built=False>"
+
+
+class Unwilling(layers.Layer):
+    def build(self, input_shape):
+        self.add_weight(input_shape[1:], name="w")
+        raise ValueError("cannot be built")
+
+    def forward(self, x, training):
+        return x
+
+
+def test_a_layer_that_cannot_be_made_leaves_a_trained_model_as_it_was():
+    m = la.Sequential([layers.Dense(4, input_shape=(3,))])
+    m.compile("adam", "mse")
+    m.fit(X3, np.ones((4, 4)), verbose=0)
+    before = m.get_weights()
+    for unwilling, error in ((Unwilling(), ValueError), (layers.Dense(1 << 50), MemoryError)):
+        with pytest.raises(error):
+            m.add(unwilling)
+        assert len(m.layers) == 1 and unwilling.weights == [] and not unwilling.built
+        assert m.output_shape == (None, 4) and m.optimizer.iterations == 1
+        assert all(map(np.array_equal, m.get_weights(), before))
+    m.fit(X3, np.ones((4, 4)), verbose=0)
+    assert m.optimizer.iterations == 2
+
+
+def test_a_layer_that_cannot_be_made_can_be_removed_again():
+    m = la.Sequential([layers.Dense(4, input_shape=(3,)), layers.Dense(1 << 50)])
+    with pytest.raises(MemoryError, match="the weights of Dense 'dense', Dense 'dense_1'"):
+        m.predict(X3)
+    assert m.pop().name == "dense_1"
+    assert m.predict(X3, verbose=0).shape == (4, 4)
+    with pytest.raises(ValueError, match="Dense 'dense_2': weight 'kernel' would have more than"):
+        la.Sequential([layers.Dense(1 << 40, input_shape=(1 << 40,))]).build()
+
+
+def test_a_first_build_that_fails_leaves_the_model_unbuilt():
+    class Even(layers.Layer):
+        def build(self, input_shape):
+            self.w = self.add_weight(input_shape[1:], "ones", name="w")
+            if input_shape[-1] % 2:
+                raise ValueError("needs an even number")
+
+        def forward(self, x, training):
+            return x * self.w.value
+
+    class Any(Even):
+        def build(self, input_shape):
+            self.w = self.add_weight(input_shape[1:], "ones", name="w")
+
+    m = la.Sequential([Any(), Even(), layers.Dense(1)])
+    m.compile("sgd", "mse")
+    for call in (m.predict, lambda x: m.evaluate(x, Y1), lambda x: m.build((None, *x.shape[1:]))):
+        with pytest.raises(ValueError, match="needs an even number"):
+            call(X3)
+        assert not m.built and not any(layer.built for layer in m.layers) and m.weights == []
+    assert m.predict(X3[:, :2], verbose=0).shape == (4, 1)
+    assert [weight.shape for weight in m.weights] == [(2,), (2,), (2, 1), (1,)]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_threads_that_come_first_together_find_one_set_of_weights(known):
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for _ in range(30):
+            first = {"input_shape": (3,)} if known else {}
+            m = la.Sequential([layers.Dense(300, **first), layers.Dense(2)])
+            barrier = threading.Barrier(3)
+
+            def predict(m=m, barrier=barrier):
+                barrier.wait()
+                return m.predict(X3, verbose=0)
+
+            with ThreadPoolExecutor(3) as pool:
+                outputs = [future.result() for future in [pool.submit(predict) for _ in range(3)]]
+            assert len(m.weights) == 4
+            for y in outputs:
+                assert_bits(y, m.predict(X3, verbose=0))
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_what_goes_in_and_comes_out():
+    m = la.Sequential([layers.Dense(4), layers.Dense(2)])
+    for name in ("inputs", "outputs"):
+        with pytest.raises(AttributeError, match="before it is built"):
+            getattr(m, name)
+    m.build((None, 3))
+    assert m.inputs == [((None, 3), "float32", "dense")]
+    assert m.outputs[0].shape == (None, 2) and m.outputs[0].name == "dense_1"
+    assert la.Sequential([la.Input((3,), name="in"), layers.Dense(1)]).inputs[0].name == "in"
+
+
+def test_the_state_of_the_optimizer_is_counted_as_it_was_made():
+    m = la.Sequential([layers.Dense(5, input_shape=(3,)), layers.Dense(4)])
+    m.compile("adam", "mse")
+    m.fit(X3, np.ones((4, 4)), verbose=0)
+    m.layers[0].trainable = False
+    lines = []
+    m.summary(print_fn=lines.append)
+    text = "\n".join(lines)
+    assert "Total params: 134 " in text and "Optimizer params: 90 " in text  # 2 x 44 and 2
+    assert "Trainable params: 24 " in text
+
+
+def test_an_embedding_in_front_takes_plain_rows_of_indices():
+    m = la.Sequential([layers.Embedding(10, 4)])
+    assert m.predict(np.arange(5), verbose=0).shape == (5, 4) and m.input_shape == (None,)
+    assert la.Sequential([layers.Dense(2)]).predict(np.arange(5), verbose=0).shape == (5, 2)

@@ -89,8 +89,16 @@ LayerPtr make_host_layer(std::string name, py::function output_shape, py::functi
 void bind_layers(py::module_& m) {
   py::class_<Layer, std::shared_ptr<Layer>>(m, "Layer")
       .def_property_readonly("name", &Layer::name)
-      .def("output_shape", [](const Layer& layer, const Shape& input) {
-        return py::tuple(py::cast(layer.output_shape(input)));
+      .def("output_shape",
+           [](const Layer& layer, const Shape& input) {
+             return py::tuple(py::cast(layer.output_shape(input)));
+           })
+      .def("weight_shapes", [](const Layer& layer, const Shape& input) {
+        py::dict shapes;
+        for (const ParamSpec& spec : layer.params(input)) {
+          shapes[py::cast(spec.name)] = py::tuple(py::cast(spec.shape));
+        }
+        return shapes;
       });
 
   // pybind11 holds layers as non-const; nothing that changes one is bound.

@@ -1,11 +1,24 @@
 #include "engine/network.h"
 
 #include <algorithm>
+#include <stdexcept>
 #include <utility>
 
 #include "cpu/parallel.h"
 
 namespace lamina::engine {
+namespace {
+
+int64_t element_count_of(const Layer& layer, const ParamSpec& spec) {
+  try {
+    return element_count(spec.shape);
+  } catch (const std::length_error&) {
+    throw std::length_error(layer.type() + " '" + layer.name() + "': weight '" + spec.name +
+                            "' would have more than 2^63 - 1 elements");
+  }
+}
+
+}  // namespace
 
 Network::Network(Shape input, std::vector<LayerPtr> layers)
     : input_(std::move(input)), layers_(std::move(layers)), trainable_(layers_.size(), true) {
@@ -16,7 +29,7 @@ Network::Network(Shape input, std::vector<LayerPtr> layers)
     const Shape& shape = output();
     Shape next = layers_[i]->output_shape(shape);
     for (ParamSpec& spec : layers_[i]->params(shape)) {
-      const int64_t count = element_count(spec.shape);
+      const int64_t count = element_count_of(*layers_[i], spec);
       params_.push_back({static_cast<int>(i), std::move(spec.name), std::move(spec.shape),
                          spec.trainable, size, count});
       size += (count + align - 1) / align * align;

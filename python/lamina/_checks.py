@@ -19,8 +19,9 @@ def integer(who: str, value, minimum: int | None = None) -> int:
         number = operator.index(value)
     except TypeError:
         raise TypeError(f"{who} must be an integer, got {value!r}") from None
-    if minimum is not None and number < minimum:
-        raise ValueError(f"{who} must be at least {minimum}, got {number}")
+    if minimum is not None and not minimum <= number < 1 << 63:
+        least = f"at least {minimum}" if number < minimum else "below 2**63"
+        raise ValueError(f"{who} must be {least}, got {number}")
     return number
 
 
@@ -93,7 +94,10 @@ def verbose(value) -> int:
 
 
 def batch_size(value, name="batch_size") -> int:
-    return 32 if value is None else integer(name, value, 1)
+    size = 32 if value is None else integer(name, value, 1)
+    if size >= 1 << 40:
+        raise ValueError(f"{name} must be below 2**40, got {size}")
+    return size
 
 
 def steps(name, value) -> int | None:

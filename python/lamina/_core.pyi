@@ -29,6 +29,9 @@ class Layer:
     def output_shape(self, input_shape: Sequence[int]) -> tuple[int, ...]:
         """Shapes are without the batch axis. ValueError where the input does not fit."""
 
+    def weight_shapes(self, input_shape: Sequence[int]) -> dict[str, tuple[int, ...]]:
+        """Of the weights that it has for such inputs, by name."""
+
 # activation: linear relu leaky_relu elu sigmoid tanh gelu gelu_tanh softplus softmax log_softmax
 def dense(name: str, units: int, activation: str, alpha: float, use_bias: bool) -> Layer: ...
 def activation(name: str, activation: str, alpha: float) -> Layer: ...

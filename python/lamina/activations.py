@@ -112,6 +112,11 @@ def serialize(function) -> str:
 
 def for_layer(identifier, who: str):
     """`get`, and in addition only what a layer can compute and differentiate."""
+    if hasattr(identifier, "_core_layer"):
+        raise ValueError(
+            f"{who}: activation must be a name or a function, got the layer {identifier!r}; let it "
+            "follow as a layer of its own"
+        )
     function = get(identifier)
     if function not in _NAME_OF:
         raise ValueError(

@@ -278,14 +278,14 @@ class EarlyStopping(Callback):
             )
             return
         value = logs[self.monitor]
+        self.wait += 1
         if self._better(value, self.best):
             self.best, self.best_epoch = value, epoch
             if self.restore_best_weights:
                 self.best_weights = self.model.get_weights()
             if self._better(value, self.baseline):
                 self.wait = 0
-                return
-        self.wait += 1
+            return
         if self.wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch
             self.model.stop_training = True

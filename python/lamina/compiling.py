@@ -15,6 +15,8 @@ class Compiled:
         self.optimizer._check_owner(model)
         if isinstance(loss, (list, tuple)) and len(loss) == 1:
             loss = loss[0]
+        if isinstance(loss, dict) and "class_name" not in loss:
+            raise TypeError("loss must be one loss: the model has one output, got a dict")
         self.loss = losses.get(loss)
         if self.loss is not None:
             self.loss._core_loss()  # says now what it would say in fit
@@ -175,6 +177,17 @@ class Compilable:
     def loss(self):
         """The loss given to compile; None before."""
         return self._compiled.loss if self._compiled is not None else None
+
+    @property
+    def metrics(self) -> list:
+        """The metrics given to compile, without the loss; those that depend on the model's output,
+        such as "accuracy", once it is built.
+        """
+        if self._compiled is None:
+            return []
+        if self.built:
+            return list(self._compiled.resolve(self._shapes[-1]))
+        return [metric for metric in self._compiled._found if metric is not None]
 
     @property
     def metrics_names(self) -> list[str]:

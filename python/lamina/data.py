@@ -25,6 +25,10 @@ def as_array(value, what: str) -> np.ndarray:
         array = np.asarray(value)  # subclasses drop their extras
     elif isinstance(value, dict):
         raise TypeError(f"{what} must be an array, got a dict: there is one input, one output")
+    elif is_sparse(value):
+        raise TypeError(
+            f"{what} must be an array, got a sparse {type(value).__name__}: pass {what}.toarray()"
+        )
     else:
         try:
             array = np.asarray(value)
@@ -33,6 +37,11 @@ def as_array(value, what: str) -> np.ndarray:
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{what} must hold real numbers, got an array of type {array.dtype}")
     return array
+
+
+def is_sparse(value) -> bool:
+    """Whether it is a matrix of SciPy's that stores no zeros."""
+    return hasattr(value, "toarray") and hasattr(value, "nnz")
 
 
 def as_rows(array: np.ndarray) -> np.ndarray:
@@ -71,11 +80,6 @@ def _raise_at(array: np.ndarray, what: str, where: str, holds) -> None:
 # ---- x ------------------------------------------------------------------------------------------
 
 
-def infer_input_shape(x: np.ndarray) -> tuple[int, ...]:
-    """The shape of a row, for a model that does not know it yet; (n,) is n rows of one number."""
-    return x.shape[1:] if x.ndim > 1 else (1,)
-
-
 def prepare_x(x, input_shape, first_layer, what: str = "x") -> np.ndarray:
     """Rows of exactly `input_shape`. An axis of size 1 at the end is added or dropped to fit."""
     x = as_array(x, what)
@@ -100,6 +104,8 @@ def _wrong_shape(x, expected, first_layer) -> str:
     )
     if x.shape == expected:
         return message + "; add the batch axis: x[np.newaxis]"
+    if row[1:] == expected and len(x) == 1:
+        return message + "; pass the array itself, not a list with the array in it"
     if math.prod(row) == math.prod(expected):
         if len(expected) == 1:
             return message + "; add Flatten() before it"
@@ -148,8 +154,9 @@ def _first_wrong(array: np.ndarray, holds):
 # ---- y ------------------------------------------------------------------------------------------
 
 
-def class_numbers(y, classes: int, what: str) -> np.ndarray:
-    """`y` as int32 class numbers. ValueError for NaN, fractions, and those not in [0, classes)."""
+def class_numbers(y, classes: int, what: str, why: str | None = None) -> np.ndarray:
+    """`y` as int32 class numbers. ValueError for NaN, fractions, and those not in [0, classes);
+    `why` there are so many is by default that the model has as many outputs."""
     y = as_array(y, what)
     plain = _core.class_numbers(y, classes)
     if plain is not None:
@@ -160,13 +167,15 @@ def class_numbers(y, classes: int, what: str) -> np.ndarray:
     if wrong is not None:
         value, place = y[wrong], ", ".join(map(str, wrong))
         hint = ""
-        if classes == 1:
+        if why is not None:
+            pass
+        elif classes == 1:
             hint = "; for a model with one output use loss='binary_crossentropy'"
         elif value == classes:
             hint = f"; labels count from 0, so {classes + 1} classes need {classes + 1} outputs"
         raise ValueError(
-            f"{what} must hold class numbers from 0 to {classes - 1}, the model has {classes} "
-            f"outputs; got {value} at {what}[{place}]{hint}"
+            f"{what} must hold class numbers from 0 to {classes - 1}, "
+            f"{why or f'the model has {classes} outputs'}; got {value} at {what}[{place}]{hint}"
         )
     return np.ascontiguousarray(y, np.int32)
 
@@ -250,7 +259,8 @@ def check_class_weight(class_weight) -> dict[int, float]:
             raise ValueError(
                 f"class_weight[{key!r}] must be within the range of float32, got {value!r}"
             )
-        checked[_checks.integer("a key of class_weight", key, 0)] = number
+        whole = isinstance(key, (float, np.floating)) and float(key).is_integer()
+        checked[_checks.integer("a key of class_weight", int(key) if whole else key, 0)] = number
     return checked
 
 

@@ -57,13 +57,16 @@ class Inference(Compilable):
         if hooks.callbacks:
             hooks.set_model(self)
             hooks.set_params({"verbose": verbose, "epochs": 1, "steps": feed.steps})
-        return self._returned(self._test(feed, hooks, Progress(verbose, feed.steps)), return_dict)
+        logs = self._test(feed, hooks, Progress(verbose, feed.steps))
+        if logs is None:
+            raise ValueError("x yields no batch")
+        return self._returned(logs, return_dict)
 
     def _test_feed(self, x, y, batch_size, sample_weight, steps):
         if feeds.is_iterable_of_batches(x):
             return self._batch_feed(x, y, sample_weight, batch_size, steps)
         size = _checks.batch_size(batch_size)
-        shapes = self._shapes_for(lambda: data.infer_input_shape(data.as_array(x, "x")))
+        shapes = self._shapes_for(x)
         rows = feeds.checked_rows(x, y, sample_weight, self, shapes)
         return feeds.ArrayFeed(*rows, size, steps=steps), shapes
 
@@ -104,7 +107,7 @@ class Inference(Compilable):
             if steps is not None and steps < total:
                 total = steps
                 x = x[: steps * shown]
-            if not hooks.overrides("predict"):
+            if not hooks.overrides("predict") or not len(x):
                 with self._at_work("used to predict"):
                     return self._predict_array(x, batch_size, verbose, total, hooks)
             batches = (x[i : i + shown] for i in range(0, len(x), shown))
@@ -115,10 +118,10 @@ class Inference(Compilable):
             return self._predict_batches(batches, Progress(verbose, total), steps, hooks)
 
     def _predict_batches(self, batches, progress, steps, hooks) -> np.ndarray:
-        hooks.on_predict_begin()
+        hooks.on_predict_begin({})
         outputs: list = []
         for i, batch in enumerate(batches):
-            hooks.on_predict_batch_begin(i)
+            hooks.on_predict_batch_begin(i, {})
             outputs.append(self(batch))
             hooks.on_predict_batch_end(i, {"outputs": outputs[-1]})
             progress.update(i + 1, {})
@@ -127,7 +130,7 @@ class Inference(Compilable):
         if not outputs:
             raise ValueError("x yields no batch")
         progress.finish(len(outputs), {})
-        hooks.on_predict_end()
+        hooks.on_predict_end({})
         return np.concatenate(outputs)
 
     def _predict_array(self, x, batch_size, verbose, steps, hooks) -> np.ndarray:
@@ -138,7 +141,7 @@ class Inference(Compilable):
         if hooks.callbacks:
             hooks.set_model(self)
             hooks.set_params({"verbose": verbose, "epochs": 1, "steps": steps})
-        hooks.on_predict_begin()
+        hooks.on_predict_begin({})
         kept = self._take_runner("predict", max(1, min(rows, len(x))))
         # In one call, unless there is a bar to move: then in pieces, small ones at first.
         piece = rows if progress.drawing else max(1, len(x))
@@ -150,7 +153,7 @@ class Inference(Compilable):
             piece = min(2 * piece, 64 * rows) if progress.drawing else piece
         self._keep_runner("predict", kept)
         progress.finish(steps, {})
-        hooks.on_predict_end()
+        hooks.on_predict_end({})
         return out
 
     def __call__(self, x, training: bool = False) -> np.ndarray:
@@ -197,7 +200,7 @@ class Inference(Compilable):
         """x checked; builds a model that is not built."""
         if not self.built:
             x = data.as_array(x, "x")
-            shapes = self._shapes_for(lambda: data.infer_input_shape(x))
+            shapes = self._shapes_for(x)
             checked = feeds.prepare_inputs(x, self, shapes[0])
             self._adopt(shapes)
             return checked
@@ -244,7 +247,7 @@ class Inference(Compilable):
             if sample_weight is not None:
                 raise ValueError("give class_weight or sample_weight, not both")
             class_weight = data.check_class_weight(class_weight)
-        shapes = self._shapes_for(lambda: data.infer_input_shape(data.as_array(x, "x")))
+        shapes = self._shapes_for(x)
         x, y, weight = feeds.checked_rows(x, y, sample_weight, self, shapes)
         if class_weight is not None:
             weight = data.weights_of_classes(class_weight, y, self._compiled.loss._sparse)
@@ -273,7 +276,7 @@ class Inference(Compilable):
         begin, end = hooks.of_batches(mode)
         while feed.more():
             for hook in begin:
-                hook(done)
+                hook(done, {})
             feed.run(run, 1, 0.0)
             logs = self._logs(run) if end or progress.drawing else {}
             for hook in end:
@@ -288,14 +291,15 @@ class Inference(Compilable):
         values = run.results()
         return {name: values[i] for name, i in self._compiled.order}
 
-    def _test(self, feed, hooks, progress: Progress) -> dict[str, float]:
+    def _test(self, feed, hooks, progress: Progress) -> dict[str, float] | None:
+        """None, and no hook called, if there is no batch."""
         run = feeds.Pass(self, "test")
         with self._at_work("evaluated"):
-            hooks.on_test_begin()
             feed.begin_epoch()
+            if not feed.more():
+                return None
+            hooks.on_test_begin({})
             done = self._run(run, feed, hooks, "test", progress)
-            if done == 0:
-                raise ValueError("the data to evaluate on yield no batch")
             logs = self._logs(run)
             run.close()
             progress.finish(done, logs)
@@ -317,6 +321,6 @@ class Inference(Compilable):
         feed = feeds.BatchFeed(source, check, steps, goes_on)
         first = feed.peek()
         x = feeds.split_batch(first, "x")[0]
-        shapes = self._shapes_for(lambda: data.infer_input_shape(data.as_array(x, "x")))
+        shapes = self._shapes_for(x)
         check(first)
         return feed, shapes

@@ -277,6 +277,14 @@ def get(identifier):
     )
 
 
+def for_weight(identifier, who: str):
+    """`get` for an argument of a layer; None is glorot_uniform, as in Keras."""
+    try:
+        return get("glorot_uniform" if identifier is None else identifier)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{who}: {error}") from None
+
+
 def serialize(initializer):
     """What `get` makes the same initializer of."""
     if isinstance(initializer, Initializer):

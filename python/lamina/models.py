@@ -8,21 +8,31 @@ with the weights of the layers that stayed.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import weakref
+from typing import NamedTuple
 
-from . import _checks
+from . import _checks, data
 from . import layers as _layers
 from ._names import auto_name, check_name, snake_case
 from .layers.base import Layer
 from .layers.core import Dropout, Flatten, InputLayer, Reshape
 from .layers.embedding import Embedding
 from .layers.weight import assign_all
-from .standalone import bind_weights, make_network
+from .standalone import bind_weights, make_network, making
 from .training import Trainer
 
 # Layers that hand an index on unchanged: an Embedding behind them is still the model's front.
 _TRANSPARENT = (Flatten, Reshape, Dropout)
+
+
+class TensorSpec(NamedTuple):
+    """What goes into a model, or comes out: shape with None for the batch."""
+
+    shape: tuple
+    dtype: str
+    name: str
 
 
 class Sequential(Trainer):
@@ -54,13 +64,18 @@ class Sequential(Trainer):
     # ---- structure ------------------------------------------------------------------------------
 
     def add(self, layer: Layer, rebuild: bool = True) -> None:
-        """Append a layer. ValueError, and no change, if it is no layer or does not fit."""
+        """Append a layer. ValueError, and no change, if it is no layer or does not fit.
+
+        Where the model has weights already, the layer gets its own now, and the model is as it was
+        if that fails.
+        """
         self._check_idle("add a layer")
         if not isinstance(layer, Layer):
             hint = "; call it: layers.Dense(...)" if isinstance(layer, type) else ""
             if isinstance(layer, Sequential):
                 hint = "; a model inside a model is not offered yet"
             raise ValueError(f"Sequential takes layers, got {layer!r}{hint}")
+        layer._check_initialised()
         owner = layer._model()
         if owner is not None:
             raise ValueError(
@@ -77,6 +92,7 @@ class Sequential(Trainer):
         in_shape = self._in_shape
         if in_shape is None and not self._layers:
             in_shape = layer._declared_input_shape
+        old = layer._input_shape, layer._output_shape
         if in_shape is not None:
             before = self._shapes[-1] if self._shapes else in_shape
             layer._built_for(before)
@@ -86,7 +102,17 @@ class Sequential(Trainer):
         self._in_shape = in_shape
         layer._owner = weakref.ref(self)
         self._layers.append(layer)
+        network = self._network
         self._changed()
+        if network is None:
+            return
+        try:
+            self._realise()
+        except BaseException:
+            self._remove_last()
+            layer._input_shape, layer._output_shape = old
+            self._network = network
+            raise
 
     def _add_input(self, layer: InputLayer) -> None:
         if self._layers or self._input is not None:
@@ -103,12 +129,18 @@ class Sequential(Trainer):
         self._check_idle("remove a layer")
         if not self._layers:
             raise ValueError(f"model '{self.name}' has no layers to remove")
-        self._realise_if_possible()
+        # Where the weights cannot be made, it is for this layer as a rule, and this the way out.
+        with contextlib.suppress(Exception):
+            self._realise_if_possible()
+        layer = self._remove_last()
+        for weight in layer._weights:  # or one small layer would keep the whole buffer alive
+            weight._array = weight._array.copy()
+        return layer
+
+    def _remove_last(self) -> Layer:
         layer = self._layers.pop()
         if self._shapes:
             self._shapes.pop()
-        for weight in layer._weights:  # or one small layer would keep the whole buffer alive
-            weight._array = weight._array.copy()
         layer._owner = None
         if not self._layers and self._input is None:
             self._in_shape = None
@@ -156,41 +188,55 @@ class Sequential(Trainer):
             shapes.append(shape)
         return shapes
 
-    def _shapes_for(self, infer) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Shapes of input and output; `infer()` is asked for the first if it is not known yet."""
+    def _shapes_for(self, x) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Shapes of input and output; the rows of x tell the first if it is not known yet."""
         if not self._layers:
             raise ValueError(f"model '{self.name}' has no layers; add() some")
         if self._in_shape is not None:
             return self._in_shape, self._shapes[-1]
-        input_shape = tuple(infer())
+        input_shape = data.as_array(x, "x").shape[1:]
+        if not input_shape and self._front_embedding is not self._layers[0]:
+            input_shape = (1,)  # (n,) is n rows of one number, but of indices
         return input_shape, self._chain(input_shape)[-1]
 
     def _adopt(self, shapes) -> None:
-        """Take on the shapes that `_shapes_for` found, and make the weights."""
-        if self._in_shape is None:
+        """Take on the shapes that `_shapes_for` found, and make the weights: both or neither."""
+        if self._in_shape is not None:
+            self._realise()
+            return
+        with making():
+            if self._in_shape is not None:  # another thread was first
+                self._realise()
+                return
+            old = [(layer._input_shape, layer._output_shape) for layer in self._layers]
             self._shapes = self._chain(shapes[0])
             self._in_shape = shapes[0]
-            before = self._in_shape
-            for layer, after in zip(self._layers, self._shapes, strict=True):
-                layer._input_shape, layer._output_shape = before, after
-                before = after
-        self._realise()
+            try:
+                self._realise()
+            except BaseException:
+                self._in_shape, self._shapes = None, []
+                for layer, known in zip(self._layers, old, strict=True):
+                    layer._input_shape, layer._output_shape = known
+                raise
 
     def _realise(self):
         """The core's network, made now if there is none."""
-        if self._network is None:
-            if not self.built:
-                raise ValueError(
-                    f"model '{self.name}' is not built yet: give its first layer an input_shape, "
-                    "call build(), or train it"
-                )
-            network = make_network(self._layers, self._in_shape)
-            bind_weights(self._layers, network)
-            self._network = network
-            # What predict takes at once: rows whose buffers are a few MB, between 32 and 256.
-            widest = max(map(math.prod, [self._in_shape, *self._shapes]))
-            self._rows_at_once = max(32, min(256, (1 << 20) // max(1, widest)))
-        return self._network
+        if self._network is not None:
+            return self._network
+        if not self.built:
+            raise ValueError(
+                f"model '{self.name}' is not built yet: give its first layer an input_shape, "
+                "call build(), or train it"
+            )
+        with making():
+            if self._network is None:
+                network = make_network(self._layers, self._in_shape)
+                bind_weights(self._layers, network)
+                # What predict takes at once: rows whose buffers are a few MB, between 32 and 256.
+                widest = max(map(math.prod, [self._in_shape, *self._shapes]))
+                self._rows_at_once = max(32, min(256, (1 << 20) // max(1, widest)))
+                self._network = network
+            return self._network
 
     def _realise_if_possible(self) -> None:
         if self.built:
@@ -224,6 +270,18 @@ class Sequential(Trainer):
         if not self.built:
             raise AttributeError(f"model '{self.name}' has no output_shape before it is built")
         return (None, *self._shapes[-1])
+
+    @property
+    def inputs(self) -> list[TensorSpec]:
+        """One TensorSpec. AttributeError before the model is built."""
+        first = self._input or self._layers[0] if self._layers else self
+        return [TensorSpec(self.input_shape, "float32", first.name)]
+
+    @property
+    def outputs(self) -> list[TensorSpec]:
+        """One TensorSpec. AttributeError before the model is built."""
+        last = self._layers[-1] if self._layers else self
+        return [TensorSpec(self.output_shape, "float32", last.name)]
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of this name, or at this place. ValueError if there is none."""

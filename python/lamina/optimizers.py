@@ -6,11 +6,26 @@ the first model that trains with it. That state starts anew when layers are adde
 
 from __future__ import annotations
 
+import math
 import weakref
 
 import numpy as np
 
 from . import _checks, _core
+
+# Keras arguments that are understood, and refused unless they have the value that asks for nothing.
+_NOT_OFFERED = {
+    "amsgrad": False,
+    "clipnorm": None,
+    "clipvalue": None,
+    "ema_momentum": 0.99,
+    "ema_overwrite_frequency": None,
+    "global_clipnorm": None,
+    "gradient_accumulation_steps": None,
+    "loss_scale_factor": None,
+    "use_ema": False,
+    "weight_decay": None,
+}
 
 # Adam divides by sqrt(v) + epsilon, and v may be 0: epsilon must not round to 0 in float32.
 _TINY = float(np.finfo(np.float32).tiny)
@@ -21,12 +36,18 @@ class Optimizer:
 
     _kind = ""
 
-    def __init__(self, learning_rate, name, **options) -> None:
+    def __init__(self, learning_rate, name, not_offered, **options) -> None:
+        for key, value in not_offered.items():
+            if key not in _NOT_OFFERED:
+                raise TypeError(f"{type(self).__name__} got an unexpected keyword argument {key!r}")
+            if value != _NOT_OFFERED[key] and value:
+                raise ValueError(f"{type(self).__name__}: {key} is not offered yet, got {value!r}")
         self.name = name
         self._options = options
         rate = _learning_rate(type(self).__name__, learning_rate)
         self._core = _core.Optimizer(self._kind, rate, **options)
         self._network = None
+        self._trained = 0  # numbers that were trainable when the state was made
         self._model = None  # weak reference
 
     @property
@@ -80,6 +101,7 @@ class Optimizer:
         if self._network is not network:
             self._core.build(network)
             self._network = network
+            self._trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
 
 
 def _made(cls, config) -> Optimizer:
@@ -102,9 +124,13 @@ class SGD(Optimizer):
 
     _kind = "sgd"
 
-    def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, name="SGD") -> None:
+    def __init__(
+        self, learning_rate=0.01, momentum=0.0, nesterov=False, name="SGD", **not_offered
+    ) -> None:
         momentum = _checks.number("SGD: momentum", momentum, 0.0, 1.0)
-        super().__init__(learning_rate, name, momentum=momentum, nesterov=bool(nesterov))
+        super().__init__(
+            learning_rate, name, not_offered, momentum=momentum, nesterov=bool(nesterov)
+        )
 
     @property
     def momentum(self) -> float:
@@ -126,11 +152,18 @@ class Adam(Optimizer):
     _kind = "adam"
 
     def __init__(
-        self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, name="adam"
+        self,
+        learning_rate=0.001,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-7,
+        name="adam",
+        **not_offered,
     ) -> None:
         super().__init__(
             learning_rate,
             name,
+            not_offered,
             beta_1=_beta("beta_1", beta_1),
             beta_2=_beta("beta_2", beta_2),
             epsilon=_checks.number("Adam: epsilon", epsilon, _TINY),

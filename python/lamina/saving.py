@@ -86,11 +86,15 @@ def _header(tensors) -> bytes:
 
 def _replace(path: str, parts) -> None:
     """Write a file beside `path`, make sure it is on the disk, then give it the name."""
+    wanted = path
     path = os.path.realpath(path)  # a link stays a link
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(temporary, flags, 0o666)
+    try:
+        descriptor = os.open(temporary, flags, 0o666)
+    except OSError as error:
+        raise _named(error, wanted) from None
     try:
         with open(descriptor, "wb") as file:
             for part in parts:
@@ -98,8 +102,10 @@ def _replace(path: str, parts) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         os.unlink(temporary)
+        if isinstance(error, OSError) and error.filename == temporary:
+            raise _named(error, wanted) from None
         raise
     if os.name == "posix":  # the new name itself has to reach the disk too
         descriptor = os.open(folder or ".", os.O_RDONLY)
@@ -107,6 +113,11 @@ def _replace(path: str, parts) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _named(error: OSError, path: str) -> OSError:
+    """The error with the caller's name of the file instead of the temporary one."""
+    return type(error)(error.errno, error.strerror, path)
 
 
 # ---- reading ------------------------------------------------------------------------------------

@@ -5,9 +5,61 @@ For exploring and for tests; a model is what is fast.
 
 from __future__ import annotations
 
+import os
+import threading
+
 import numpy as np
 
-from . import _core, _random, data
+from . import _checks, _core, data
+
+_lock = threading.RLock()
+
+
+def making():
+    """A lock, held while weights are made: threads that use a new model find one set of them."""
+    return _lock
+
+
+def _new_lock() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # the thread that holds it may not be there in the child
+    os.register_at_fork(after_in_child=_new_lock)
+
+
+def build_layer(layer, input_shape) -> None:
+    """Layer.build of a layer of the package; input_shape begins with the batch axis."""
+    if not isinstance(input_shape, (tuple, list)) or not input_shape:
+        raise TypeError(
+            f"{layer._label}: input_shape must be a tuple that begins with None for the batch, "
+            f"got {input_shape!r}"
+        )
+    shape = _checks.shape(
+        f"{layer._label}: input_shape, after the batch axis,", tuple(input_shape[1:])
+    )
+    model = layer._model()
+    if model is None:
+        _alone(layer, shape)
+    elif layer._input_shape != shape:
+        raise ValueError(
+            f"{layer._label} belongs to model '{model.name}', which builds it; build the model"
+        )
+
+
+def _alone(layer, shape) -> _core.Network:
+    """The network of this layer alone, for inputs of this shape, with the layer's weights."""
+    with making():
+        network = layer.__dict__.get("_alone")
+        if network is None or network.input_shape != shape:
+            layer._realise()
+            layer._built_for(shape)
+            network = make_network([layer], shape)
+            if layer._model() is None:
+                bind_weights([layer], network)
+            layer.__dict__["_alone"] = network
+        return network
 
 
 def call_layer(layer, x, training) -> np.ndarray:
@@ -25,25 +77,24 @@ def call_layer(layer, x, training) -> np.ndarray:
             f"{layer._label} belongs to model '{model.name}', which is not built yet: build() the "
             "model before one of its layers is called alone"
         )
-    shape = x.shape[1:]
-    network = layer.__dict__.get("_alone")
-    if network is None or network.input_shape != shape:
-        layer._realise()
-        layer._built_for(shape)
-        network = make_network([layer], shape)
-        if model is None:
-            bind_weights([layer], network)
-        layer.__dict__["_alone"] = network
-    for view, weight in zip(network.weights, layer._weights, strict=True):
-        if weight._array is not view:
-            view[...] = weight._array
+    network = _alone(layer, x.shape[1:])
+    copies = [
+        (view, weight)
+        for view, weight in zip(network.weights, layer._weights, strict=True)
+        if weight._array is not view
+    ]
+    for view, weight in copies:
+        view[...] = weight._array
     network.set_trainable(0, layer.trainable)
-    seed = _random.next_seed() if training else 0
+    seed = layer._next_mask_seed() if training else 0
     out = np.empty((len(x), *network.output_shape), np.float32)
     # With training=True the batch is one, as in a model.
     rows = max(1, len(x) if training else min(len(x), 32))
     runner = _core.Runner(network, "rehearse" if training else "predict", rows, seed=seed)
     runner.predict(x, out)
+    if training:  # moving averages have moved
+        for view, weight in copies:
+            weight._array[...] = view
     return out
 
 
@@ -52,15 +103,29 @@ def make_network(layers, input_shape) -> _core.Network:
 
     The layers themselves are left as they are until `bind_weights`.
     """
+    fresh = [layer for layer in layers if not layer._host_built]
+    try:
+        return _network_of(layers, tuple(input_shape))
+    except BaseException:
+        for layer in fresh:
+            layer._unmake()
+        raise
+
+
+def _network_of(layers, input_shape) -> _core.Network:
     from . import initializers
 
-    shape, cores = tuple(input_shape), []
+    shape, cores = input_shape, []
     for layer in layers:
         layer._built_for(shape)
         core = layer._make(shape)
         cores.append(core)
         shape = tuple(core.output_shape(shape))
-    network = _core.Network(tuple(input_shape), cores)
+    try:
+        network = _core.Network(input_shape, cores)
+    except MemoryError:
+        labels = ", ".join(layer._label for layer in layers)
+        raise MemoryError(f"there is not enough memory for the weights of {labels}") from None
     for param, view in zip(network.params, network.weights, strict=True):
         layer = layers[param.layer]
         old = layer._find(param.name)

@@ -106,8 +106,9 @@ def _totals(model):
     trainable = sum(math.prod(w.shape) for w in weights if w.trainable and model.trainable)
     optimizer = 0
     if model.optimizer is not None and model.optimizer.built:
-        # As Keras counts: the slots of trainable weights, the iterations and the learning rate.
-        optimizer = len(model.optimizer.state) * trainable + 2
+        # As Keras counts: the slots of the weights that were trainable when they were made, the
+        # iterations and the learning rate.
+        optimizer = len(model.optimizer.state) * model.optimizer._trained + 2
     lines = [
         f" Total params: {_size(total + optimizer)}",
         f" Trainable params: {_size(trainable)}",

@@ -85,7 +85,7 @@ class Trainer(Inference):
             held_back = None
         else:
             size = _checks.batch_size(batch_size)
-            shapes = self._shapes_for(lambda: data.infer_input_shape(data.as_array(x, "x")))
+            shapes = self._shapes_for(x)
             rows = feeds.checked_rows(x, y, sample_weight, self, shapes)
             rows, held_back = _split(rows, split)
             if class_weight is not None:
@@ -119,15 +119,15 @@ class Trainer(Inference):
         logs: dict = {}
         known_steps = feed.steps
         training = feeds.Pass(self, "train")
-        hooks.on_train_begin()
+        hooks.on_train_begin({})
         for epoch in epochs:
             feed.begin_epoch()
             if not feed.more():
-                _warn_out_of_data()
+                _warn_out_of_data("x", "training ends here")
                 break
             heading = f"Epoch {epoch + 1}/{epochs.stop}" if epochs.stop > 1 else None
             training.reset()
-            hooks.on_epoch_begin(epoch)
+            hooks.on_epoch_begin(epoch, {})
             progress = Progress(verbose, known_steps, heading)
             done = self._run(training, feed, hooks, "train", progress)
             logs = self._logs(training)
@@ -135,11 +135,15 @@ class Trainer(Inference):
             known_steps = done if known_steps is None else known_steps
             if validation is not None and validation_due(epoch + 1):
                 results = self._test(validation, hooks, Progress(0, None))
-                logs |= {f"val_{name}": value for name, value in results.items()}
+                if results is None:
+                    _warn_out_of_data("validation_data", "nothing is validated any more")
+                    validation = None
+                else:
+                    logs |= {f"val_{name}": value for name, value in results.items()}
             progress.finish(done, logs)
             hooks.on_epoch_end(epoch, logs)
             if ran_out:
-                _warn_out_of_data()
+                _warn_out_of_data("x", "training ends here")
             if ran_out or self.stop_training:
                 break
         training.close()
@@ -152,13 +156,13 @@ class Trainer(Inference):
             return feeds.ArrayFeed(*held_back, size, steps=steps)
         if validation is None:
             return None
+        names = tuple(f"validation_data's {name}" for name in ("x", "y", "sample_weight"))
         if isinstance(validation, (tuple, list)):
             if len(validation) not in (2, 3):
                 raise ValueError(
                     "validation_data must be (x, y) or (x, y, sample_weight), got "
                     f"{len(validation)} things"
                 )
-            names = tuple(f"validation_data's {name}" for name in ("x", "y", "sample_weight"))
             rows = feeds.checked_rows(*(*validation, None)[:3], self, shapes, names)
             return feeds.ArrayFeed(*rows, size, steps=steps)
         if not feeds.is_iterable_of_batches(validation):
@@ -168,7 +172,8 @@ class Trainer(Inference):
             )
 
         def check(batch):
-            return feeds.checked_rows(*feeds.split_batch(batch, "validation_data"), self, shapes)
+            rows = feeds.split_batch(batch, "validation_data")
+            return feeds.checked_rows(*rows, self, shapes, names)
 
         feed = feeds.BatchFeed(validation, check, steps)
         check(feed.peek("validation_data"))
@@ -207,11 +212,11 @@ def _split(rows, share):
     return tuple(a for a, _ in cut), tuple(b for _, b in cut)
 
 
-def _warn_out_of_data() -> None:
+def _warn_out_of_data(what: str, so: str) -> None:
     import warnings
 
     warnings.warn(
-        "x ran out of batches before the last epoch: training ends here. An iterator can be gone "
-        "through once; pass something that can be iterated anew, or fewer epochs",
+        f"{what} ran out of batches before the last epoch: {so}. An iterator can be gone through "
+        "once; pass something that can be iterated anew, or fewer epochs",
         stacklevel=4,
     )

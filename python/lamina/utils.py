@@ -38,12 +38,43 @@ def to_categorical(x, num_classes: int | None = None) -> np.ndarray:
     if x.ndim > 1 and x.shape[-1] == 1:
         x = x[..., 0]
     if num_classes is None:
+        data.check_finite(x, "x")
         num_classes = int(x.max()) + 1 if x.size else 0
     num_classes = _checks.integer("num_classes", num_classes, 0)
-    flat = data.class_numbers(x.reshape(-1), num_classes, "x")
+    flat = data.class_numbers(x.reshape(-1), num_classes, "x", f"num_classes is {num_classes}")
     out = np.zeros((flat.size, num_classes), np.float32)
     out[np.arange(flat.size), flat] = 1.0
     return out.reshape(*x.shape, num_classes)
+
+
+class PyDataset:
+    """Base of data sets that make their batches one by one; subclass it and pass it to fit.
+
+    Define `__getitem__(index)`, which returns the batch (x, y) or (x, y, sample_weight), and
+    `__len__`, the batches of an epoch; on_epoch_end, if you like, is called after every epoch.
+    workers, use_multiprocessing and max_queue_size are understood and change nothing: a batch is
+    asked for when it is needed, by the thread that trains.
+    """
+
+    def __init__(self, workers=1, use_multiprocessing=False, max_queue_size=10) -> None:
+        self.workers = workers
+        self.use_multiprocessing = use_multiprocessing
+        self.max_queue_size = max_queue_size
+
+    def __getitem__(self, index):
+        raise NotImplementedError(f"{type(self).__name__} must define __getitem__(index)")
+
+    def __len__(self) -> int:
+        raise NotImplementedError(f"{type(self).__name__} must define __len__()")
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def on_epoch_end(self) -> None:
+        """After every epoch of fit."""
+
+
+Sequence = PyDataset
 
 
 def clear_session() -> None:

@@ -98,8 +98,8 @@ def max_pool2d_backward(
 def average_pool2d_forward(x, pool_size=(2, 2), strides=None, padding="valid", *, out=None):
     """The mean of each window and channel, over those inputs that lie inside the image.
 
-    x: (n, height, width, channels). Returns (n, out_height, out_width, channels). Error: as many
-    eps of the mean of |x| as a window has inputs.
+    x: (n, height, width, channels). Returns (n, out_height, out_width, channels). Error:
+    (min(K, 256) + K / 256 + 1) eps of the mean of |x|, K the inputs of a window.
     """
     return _core.average_pool2d_forward(x, pool_size, strides, padding, out)
 

@@ -10,9 +10,9 @@ import math
 
 import numpy as np
 
-from .. import _checks, _core, initializers
+from .. import _checks, _core, _random, initializers
 from .._names import auto_name, check_name, snake_case
-from .custom import host_layer, output_shape
+from .custom import given_arguments, host_layer, made_with, output_shape
 from .weight import Weight, assign_all
 
 # Keras arguments that are understood and refused, unless they say what is done anyway.
@@ -59,6 +59,24 @@ class Layer:
     (of one row, for the first layer of a model), input_dim (the same as input_shape=(input_dim,)).
     """
 
+    def __init_subclass__(cls, **kwargs) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.__module__.startswith(__package__) or cls._core_layer is Layer._core_layer:
+            return
+        own = sorted({"build", "call", "forward", "backward"} & set(vars(cls)))
+        if own:
+            raise TypeError(
+                f"{cls.__name__} defines {', '.join(own)}, which nobody would call: what "
+                f"{cls.__mro__[1].__name__} computes is the core's. Subclass lamina.layers.Layer "
+                "to compute in NumPy"
+            )
+
+    def __new__(cls, *args, **kwargs):
+        layer = super().__new__(cls)
+        if cls.get_config is Layer.get_config:
+            layer._given = (args, kwargs)
+        return layer
+
     def __init__(
         self,
         *,
@@ -88,6 +106,7 @@ class Layer:
         self._trainable = bool(trainable)
         self._weights: list[Weight] = []
         self._host_built = False
+        self._made_before_build = 0  # weights
         self._owner = None  # weak reference to the model
         self._input_shape: tuple[int, ...] | None = None  # without the batch axis
         self._output_shape: tuple[int, ...] | None = None
@@ -95,13 +114,21 @@ class Layer:
     # ---- what subclasses override ---------------------------------------------------------------
 
     def build(self, input_shape) -> None:
-        """Make the weights of a layer of your own. input_shape begins with None."""
+        """Make the weights; a layer of your own makes them here. input_shape begins with None.
+
+        A model does this for its layers.
+        """
+        if not self._is_host():
+            from ..standalone import build_layer
+
+            build_layer(self, input_shape)
 
     def compute_output_shape(self, input_shape) -> tuple:
         """The output's shape for an input's, both with the batch axis (None or a number)."""
         if self._is_host():
             return tuple(input_shape)
-        shape = tuple(input_shape[1:])
+        who = f"{self._label}: input_shape, after the batch axis,"
+        shape = _checks.shape(who, tuple(input_shape[1:]))
         return (input_shape[0], *self._core_layer(shape).output_shape(shape))
 
     def forward(self, x: np.ndarray, training: bool) -> np.ndarray:
@@ -115,15 +142,24 @@ class Layer:
         )
 
     def get_config(self) -> dict:
-        """The arguments that `from_config` makes the same layer of."""
+        """The arguments that `from_config` makes the same layer of.
+
+        A layer of your own that does not override this is made again with the arguments it was
+        made with: override it where those do not tell, or change meanwhile.
+        """
         config = {"name": self.name, "trainable": self._trainable}
         if self._declared_input_shape is not None:
             config["input_shape"] = self._declared_input_shape
-        return config
+        if "_given" not in self.__dict__:
+            return config
+        args, kwargs = self._given
+        return given_arguments(type(self), args, kwargs) | config
 
     @classmethod
     def from_config(cls, config: dict):
-        return cls(**config)
+        if cls.get_config is not Layer.get_config:
+            return cls(**config)
+        return made_with(cls, config)
 
     # ---- weights --------------------------------------------------------------------------------
 
@@ -137,7 +173,8 @@ class Layer:
         if dtype is not None and not _is_float32(dtype):
             raise ValueError(f"{self._label}: dtype of a weight must be float32, got {dtype!r}")
         shape = _checks.shape(f"{self._label}: shape of weight '{name}'", shape if shape else ())
-        initializer = initializers.get("glorot_uniform" if initializer is None else initializer)
+        who = f"{self._label}: initializer of weight '{name}'"
+        initializer = initializers.for_weight(initializer, who)
         array = np.array(
             initializers.initial_values(initializer, shape, f"{self._label}, weight '{name}'")
         )
@@ -194,6 +231,11 @@ class Layer:
     def built(self) -> bool:
         return self._input_shape is not None
 
+    @built.setter
+    def built(self, value) -> None:
+        """Assigned by the build() of layers written for Keras; whether a layer is built follows
+        from its shapes."""
+
     @property
     def input_shape(self) -> tuple:
         """With None for the batch. AttributeError before the layer is built."""
@@ -232,6 +274,8 @@ class Layer:
     def __getattr__(self, name: str):
         # Only for names that are nowhere else: weights such as `kernel`; and for properties that
         # raised AttributeError, to raise it again.
+        if not name.startswith("__"):
+            self._check_initialised()
         if hasattr(type(self), name):
             return object.__getattribute__(self, name)
         if not name.startswith("_"):
@@ -241,6 +285,13 @@ class Layer:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # ---- for the model --------------------------------------------------------------------------
+
+    def _check_initialised(self) -> None:
+        if "_owner" not in self.__dict__:
+            raise AttributeError(
+                f"{type(self).__name__}.__init__ must call super().__init__(**kwargs), "
+                "before it sets anything"
+            )
 
     @property
     def _label(self) -> str:
@@ -266,6 +317,10 @@ class Layer:
 
     def _find(self, name: str) -> Weight | None:
         return next((weight for weight in self._weights if weight.name == name), None)
+
+    def _initializer_of(self, given, name: str):
+        """The initializer that the argument `name`_initializer stands for."""
+        return initializers.for_weight(given, f"{self._label}: {name}_initializer")
 
     def _initializer(self, name: str):
         """Which initializer a weight that the core asks for has."""
@@ -295,24 +350,34 @@ class Layer:
     def _make(self, input_shape: tuple[int, ...]) -> _core.Layer:
         """The core's layer for a network; a layer of the user's own gets its weights now."""
         if self._is_host() and not self._host_built:
-            try:
-                self.build((None, *input_shape))
-                core = self._core_layer(input_shape)
-            except BaseException:
-                self._weights.clear()
-                raise
+            self._made_before_build = len(self._weights)
             self._host_built = True
-            return core
+            self.build((None, *input_shape))
         return self._core_layer(input_shape)
+
+    def _unmake(self) -> None:
+        """Take back a _make that something failed after."""
+        if self._host_built:
+            del self._weights[self._made_before_build :]
+            self._host_built = False
+
+    def _next_mask_seed(self) -> int:
+        """The seed of what is random in the layer's next call by itself."""
+        return _random.next_seed()
 
     def _built_for(self, input_shape: tuple[int, ...]) -> None:
         """ValueError if the layer has weights that were made for another input."""
-        if self._weights and self._input_shape not in (None, input_shape):
-            raise ValueError(
-                f"{self._label} was built for inputs of shape {(None, *self._input_shape)} and "
-                f"cannot take {(None, *input_shape)}; make a new layer with "
-                f"{type(self).__name__}.from_config(layer.get_config())"
-            )
+        if not self._weights or self._input_shape in (None, input_shape):
+            return
+        if not self._is_host():
+            shapes = self._core_layer(input_shape).weight_shapes(input_shape)
+            if all(shapes[weight.name] == weight.shape for weight in self._weights):
+                return
+        raise ValueError(
+            f"{self._label} was built for inputs of shape {(None, *self._input_shape)} and "
+            f"cannot take {(None, *input_shape)}; make a new layer with "
+            f"{type(self).__name__}.from_config(layer.get_config())"
+        )
 
 
 def _is_float32(dtype) -> bool:

@@ -42,8 +42,8 @@ class Conv2D(Layer):
         self.dilation_rate = _checks.pair(f"{who}: dilation_rate", dilation_rate)
         self.activation = activations.for_layer(activation, who)
         self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_initializer = self._initializer_of(kernel_initializer, "kernel")
+        self.bias_initializer = self._initializer_of(bias_initializer, "bias")
 
     def _core_layer(self, input_shape):
         return _core.conv2d(

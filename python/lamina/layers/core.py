@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import _checks, _core, activations, initializers
+from .. import _checks, _core, _random, activations, initializers
 from .base import Layer
 
 
@@ -82,8 +82,8 @@ class Dense(Layer):
         self.units = _checks.integer(f"{self._label}: units", units, 1)
         self.activation = activations.for_layer(activation, self._label)
         self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_initializer = self._initializer_of(kernel_initializer, "kernel")
+        self.bias_initializer = self._initializer_of(bias_initializer, "bias")
 
     def _core_layer(self, input_shape):
         name, alpha = activations.core_name(self.activation)
@@ -191,9 +191,16 @@ class Dropout(Layer):
         if noise_shape is not None:
             raise ValueError(f"{self._label}: noise_shape is not offered yet, got {noise_shape!r}")
         self.seed = None if seed is None else _checks.integer(f"{self._label}: seed", seed)
+        self._calls = 0  # by itself
 
     def _core_layer(self, input_shape):
         return _core.dropout(self.name, self.rate)
+
+    def _next_mask_seed(self):
+        if self.seed is None:
+            return super()._next_mask_seed()
+        self._calls += 1
+        return _random.combine([self.seed, self._calls])
 
     def get_config(self):
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}

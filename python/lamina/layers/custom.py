@@ -1,4 +1,5 @@
-"""Between the core and a layer that is written in NumPy: checks of what its functions return."""
+"""Between the core and a layer that is written in NumPy: checks of what its functions return; and
+its configuration, where it does not say it itself."""
 
 from __future__ import annotations
 
@@ -53,6 +54,38 @@ def output_shape(layer, input_shape):
     if not isinstance(shape, (tuple, list)) or not shape:
         raise TypeError(f"{layer._label}: compute_output_shape must return a tuple, got {shape!r}")
     return _checks.shape(f"{layer._label}: compute_output_shape, after the batch axis,", shape[1:])
+
+
+def given_arguments(cls, args, kwargs) -> dict:
+    """By name, the arguments that __init__ was called with."""
+    import inspect
+
+    bound = inspect.signature(cls.__init__).bind(None, *args, **kwargs)
+    arguments: dict = {}
+    for name, value in list(bound.arguments.items())[1:]:  # without self
+        kind = bound.signature.parameters[name].kind
+        if kind is inspect.Parameter.VAR_POSITIONAL:
+            raise NotImplementedError(
+                f"{cls.__name__} takes any number of arguments: override get_config and "
+                "from_config to tell how the same layer is made"
+            )
+        arguments.update(value if kind is inspect.Parameter.VAR_KEYWORD else {name: value})
+    return arguments
+
+
+def made_with(cls, config: dict):
+    """The layer of a config, also where __init__ does not take what every layer has."""
+    import inspect
+
+    parameters = inspect.signature(cls.__init__).parameters
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        return cls(**config)
+    layer = cls(**{name: value for name, value in config.items() if name in parameters})
+    if "name" in config:
+        layer.name = config["name"]
+    if "trainable" in config:
+        layer.trainable = config["trainable"]
+    return layer
 
 
 def _checked(label, function, value, shape):

@@ -30,7 +30,7 @@ class Embedding(Layer):
         if self.input_dim > 1 << 24:
             raise ValueError(f"{self._label}: input_dim must be at most 2**24, got {input_dim}")
         self.output_dim = _checks.integer(f"{self._label}: output_dim", output_dim, 1)
-        self.embeddings_initializer = initializers.get(embeddings_initializer)
+        self.embeddings_initializer = self._initializer_of(embeddings_initializer, "embeddings")
 
     def _core_layer(self, input_shape):
         return _core.embedding(self.name, self.input_dim, self.output_dim)

@@ -37,10 +37,12 @@ class BatchNormalization(Layer):
         self.epsilon = _checks.number(f"{self._label}: epsilon", epsilon, 0.0)
         self.center = bool(center)
         self.scale = bool(scale)
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
-        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
-        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        self.beta_initializer = self._initializer_of(beta_initializer, "beta")
+        self.gamma_initializer = self._initializer_of(gamma_initializer, "gamma")
+        self.moving_mean_initializer = self._initializer_of(moving_mean_initializer, "moving_mean")
+        self.moving_variance_initializer = self._initializer_of(
+            moving_variance_initializer, "moving_variance"
+        )
 
     def _core_layer(self, input_shape):
         last_axis_only(self, self.axis, input_shape)

@@ -74,6 +74,8 @@ class Weight:
 
 def assign_all(own: list[Weight], values, who: str) -> None:
     """Overwrite the weights `own` with `values`, or raise with none of them changed."""
+    if not isinstance(values, (list, tuple)) and not hasattr(values, "__iter__"):
+        raise TypeError(f"{who}: weights must be a list of arrays, got {type(values).__name__}")
     values = list(values)
     if len(values) != len(own):
         raise ValueError(f"{who} has {len(own)} weights, got {len(values)} arrays")
