@@ -289,6 +289,8 @@ IMAGES = [
     M("ops/conv2d_backward_kernel.cpp",
       "std::fill_n(mine + (tap * w.channels + c) * w.filters, filters.length(j), 0.0f);", "",
       "a piece of a gradient that is not finite adds to what squares left", "images"),
+    M("kernels/pooling.cpp", "if (++seen % most == 0) {", "if (false) {",
+      "the pixels of a whole image are one chain", "layers"),
     M("kernels/pooling.cpp", "!((x <= best) | is_nan(best))", "!((x < best) | is_nan(best))",
       "the last largest pixel instead of the first", "images"),
     M("kernels/pooling.cpp", "!((x <= best) | is_nan(best))", "x > best",
