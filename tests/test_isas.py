@@ -82,6 +82,15 @@ def test_the_same_bits_on_every_instruction_set(isa, digests):
     assert differing(digests(isa, 1), digests("portable", 1)) == []
 
 
+@pytest.mark.skipif(os.name != "posix", reason="mprotect is POSIX's")
+@pytest.mark.parametrize("isa", CONFIG["built"])
+def test_no_kernel_touches_what_lies_beyond_its_arrays(isa):
+    skip_unless_it_runs(isa)
+    result = run(isa, HERE / "page_edges.py")
+    printed = result.stdout.splitlines() or [""]
+    assert printed[-1] == "no step beyond", f"{printed[-1]}: {result.returncode}\n{result.stderr}"
+
+
 def test_the_same_bits_for_any_number_of_threads(digests):
     one = digests(CONFIG["isa"], 1)
     for threads in (2, 3):
