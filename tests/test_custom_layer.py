@@ -405,6 +405,8 @@ class TimesAll(layers.Layer):
 def test_without_a_configuration_of_its_own_a_layer_is_made_with_its_arguments(cls, copied):
     m = la.Sequential([la.Input((6,)), cls(5.0), layers.Dense(2)])
     m.layers[0].trainable = False
+    short = copied(la.Sequential([Times(3.0, input_dim=6, dtype="float32")]))
+    assert_bits(short.predict(X, verbose=0), X * np.float32(3))
     other = copied(m)
     assert_bits(other.predict(X, verbose=0), m.predict(X, verbose=0))
     assert other.layers[0].name == m.layers[0].name and not other.layers[0].trainable

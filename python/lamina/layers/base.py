@@ -73,7 +73,7 @@ class Layer:
 
     def __new__(cls, *args, **kwargs):
         layer = super().__new__(cls)
-        if cls.get_config is Layer.get_config:
+        if cls.get_config is Layer.get_config and cls._core_layer is Layer._core_layer:
             layer._given = (args, kwargs)
         return layer
 

@@ -56,8 +56,12 @@ def output_shape(layer, input_shape):
     return _checks.shape(f"{layer._label}: compute_output_shape, after the batch axis,", shape[1:])
 
 
+# What every layer takes: it is asked for it itself.
+_COMMON = {"name", "trainable", "input_shape", "input_dim", "dtype"}
+
+
 def given_arguments(cls, args, kwargs) -> dict:
-    """By name, the arguments that __init__ was called with."""
+    """By name, the arguments of its own that __init__ was called with."""
     import inspect
 
     bound = inspect.signature(cls.__init__).bind(None, *args, **kwargs)
@@ -69,7 +73,10 @@ def given_arguments(cls, args, kwargs) -> dict:
                 f"{cls.__name__} takes any number of arguments: override get_config and "
                 "from_config to tell how the same layer is made"
             )
-        arguments.update(value if kind is inspect.Parameter.VAR_KEYWORD else {name: value})
+        if kind is inspect.Parameter.VAR_KEYWORD:
+            arguments.update({key: value[key] for key in value.keys() - _COMMON})
+        else:
+            arguments[name] = value
     return arguments
 
 
