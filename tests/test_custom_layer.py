@@ -3,6 +3,7 @@
 import copy
 import pickle
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -414,7 +415,7 @@ def test_without_a_configuration_of_its_own_a_layer_is_made_with_its_arguments(c
 
 
 def test_arguments_without_names_need_a_configuration():
-    with pytest.raises(NotImplementedError, match=r"TimesAll takes any number .* get_config"):
+    with pytest.raises(NotImplementedError, match="TimesAll must override get_config"):
         copy.deepcopy(la.Sequential([la.Input((6,)), TimesAll(2.0, 3.0)]))
 
 
@@ -445,3 +446,155 @@ def test_habits_of_keras_and_a_constructor_that_forgets_the_base():
         la.Sequential([Forgets()])
     with pytest.raises(AttributeError, match=r"Forgets.__init__ must call super\(\)"):
         Forgets().get_weights()
+
+
+class Scale(layers.Layer):
+    """Looks at itself while it is built, and may fail then."""
+
+    fails = False
+
+    def build(self, input_shape):
+        self.scale = self.add_weight(input_shape[1:], "ones", name="scale")
+        assert [weight.name for weight in self.weights] == ["scale"]
+        assert not hasattr(self, "extra")
+        if self.fails:
+            raise RuntimeError("once")
+        self.shift = self.add_weight(input_shape[1:], "zeros", name="shift")
+
+    def forward(self, x, training):
+        return x * self.scale.value + self.shift.value
+
+    def backward(self, dy, x):
+        return dy * self.scale.value, {"scale": (dy * x).sum(axis=0), "shift": dy.sum(axis=0)}
+
+
+@pytest.mark.parametrize("first", [{}, {"input_shape": (6,)}])
+def test_a_layer_may_look_at_its_weights_while_it_is_built_even_if_that_fails(first):
+    m = la.Sequential([layers.Dense(3, **first), Scale(), layers.Dense(2)])
+    m.compile("sgd", "mse")
+    m.layers[1].fails = True
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="once"):
+            m.predict(X)
+        assert m.built == bool(first)
+    m.layers[1].fails = False
+    m.fit(X, np.ones((50, 2)), verbose=0)
+    assert [w.name for w in m.weights] == ["kernel", "bias", "scale", "shift", "kernel", "bias"]
+    late = Scale()
+    late.fails = True
+    with pytest.raises(RuntimeError, match="once"):
+        m.add(late)
+    before = m.predict(X, verbose=0)
+    m.fit(X, np.ones((50, 2)), verbose=0)
+    kernel, bias = m.get_weights()[:2]
+    assert np.abs(m.predict(X, verbose=0) - before).max() > 0
+    assert_close(m.layers[0](X), X.astype(float) @ kernel + bias, atol=1e-5)
+
+
+def test_a_layer_cannot_use_the_model_that_builds_it():
+    class Uses(layers.Layer):
+        def build(self, input_shape):
+            m.predict(X)
+
+        def forward(self, x, training):
+            return x
+
+    m = la.Sequential([layers.Dense(3, input_shape=(6,)), Uses()])
+    with pytest.raises(RuntimeError, match="model 'sequential' is being built"):
+        m.build()
+
+
+def test_other_threads_build_other_models_meanwhile():
+    class Waits(layers.Layer):
+        def build(self, input_shape):
+            with ThreadPoolExecutor(1) as pool:
+                other = la.Sequential([layers.Dense(2)])
+                pool.submit(other.predict, X, verbose=0).result(timeout=20)
+
+        def forward(self, x, training):
+            return x
+
+    assert la.Sequential([Waits()]).predict(X, verbose=0).shape == X.shape
+
+
+def test_build_by_hand_makes_the_weights_once():
+    dense = MyDense(3)
+    dense.build((None, 6))
+    assert dense.built and [w.shape for w in dense.weights] == [(6, 3), (3,)]
+    kernel = dense.get_weights()[0]
+    y = dense(X)
+    m = la.Sequential([dense])
+    assert_bits(m.predict(X, verbose=0), y)
+    assert_bits(m.get_weights()[0], kernel)
+
+
+def test_what_is_built_without_weights_is_built_for_each_place():
+    class Mean(layers.Layer):
+        def build(self, input_shape):
+            self.n = input_shape[-1]
+
+        def forward(self, x, training):
+            return x / self.n
+
+    m = la.Sequential([la.Input((3,)), Mean()])
+    assert_bits(m.predict(X[:, :3], verbose=0), X[:, :3] / np.float32(3))
+    with pytest.raises(ValueError, match=r"built for inputs of shape \(None, 3\)"):
+        m.layers[0](X)
+    other = la.Sequential([la.Input((6,)), m.pop()])
+    assert_bits(other.predict(X, verbose=0), X / np.float32(6))
+
+
+def test_what_forward_assigns_stays_and_what_others_train_is_not_overwritten():
+    class Follows(layers.Layer):
+        def build(self, input_shape):
+            self.mean = self.add_weight(input_shape[1:], "zeros", trainable=False, name="mean")
+
+        def forward(self, x, training):
+            if training:
+                self.mean.assign(x.mean(axis=0))
+            return x
+
+    m = la.Sequential([Follows(input_shape=(6,))])
+    m.layers[0](np.full((4, 6), 2.0), training=True)
+    assert_bits(m.layers[0].mean.numpy(), np.full(6, 2.0, np.float32))
+
+
+def test_input_dim_and_arguments_without_names():
+    class Plain(layers.Layer):
+        def forward(self, x, training):
+            return x
+
+    class Passes(Plain):
+        def __init__(self, input_dim=None, **kwargs):
+            super().__init__(input_dim=input_dim, **kwargs)
+
+    for cls in (Plain, Passes):
+        again = cls.from_config(cls(input_dim=3).get_config())
+        assert la.Sequential([again]).input_shape == (None, 3)
+
+    class Positional(Plain):
+        def __init__(self, units, /, **kwargs):
+            super().__init__(**kwargs)
+
+    class News(Plain):
+        def __new__(cls, units):
+            return super().__new__(cls)
+
+        def __init__(self, units):
+            super().__init__()
+
+    for layer in (Positional(3), News(3)):
+        with pytest.raises(
+            NotImplementedError, match=r"(Positional|News) must override get_config"
+        ):
+            layer.get_config()
+
+
+def test_what_a_mixin_would_compute_is_refused_too():
+    class Doubles:
+        def forward(self, x, training):
+            return 2 * x
+
+    with pytest.raises(TypeError, match=r"Mixed defines forward, .* what Dense computes"):
+        type("Mixed", (Doubles, layers.Dense), {})
+    assert la.Sequential([type("Mine", (Doubles, layers.Layer), {})()]).predict(X, verbose=0).any()

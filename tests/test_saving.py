@@ -295,11 +295,15 @@ def test_what_is_refused_before_a_file_is_touched(path, tmp_path):
     m.save_weights(path)
     with pytest.raises(FileExistsError, match="overwrite=True"):
         m.save_weights(path, overwrite=False)
-    for name in ("nowhere/w.safetensors", "."):
-        with pytest.raises(OSError) as caught:
-            m.save_weights(tmp_path / name)
-        assert caught.value.filename == str(tmp_path / name)
+    with pytest.raises(FileNotFoundError) as caught:
+        m.save_weights(tmp_path / "nowhere" / "w.safetensors")
+    assert caught.value.filename == str(tmp_path / "nowhere" / "w.safetensors")
+    with pytest.raises(ValueError, match="is not a file that could be replaced"):
+        m.save_weights(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    longest = tmp_path / ("n" * 243 + ".safetensors")
+    m.save_weights(longest)
+    m.load_weights(longest)
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(path, tmp_path, monkeypatch):
@@ -319,6 +323,15 @@ def test_a_file_is_replaced_whole_or_not_at_all(path, tmp_path, monkeypatch):
         assert list(tmp_path.iterdir()) == [path]
     other.save_weights(path)
     assert path.read_bytes() != before and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes are POSIX's")
+def test_what_is_no_file_stays(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ValueError, match="is not a file that could be replaced"):
+        model().save_weights(pipe)
+    assert stat.S_ISFIFO(pipe.stat().st_mode) and [p.name for p in tmp_path.iterdir()] == ["pipe"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions and links are POSIX's")

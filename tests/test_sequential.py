@@ -627,3 +627,18 @@ def test_an_embedding_in_front_takes_plain_rows_of_indices():
     m = la.Sequential([layers.Embedding(10, 4)])
     assert m.predict(np.arange(5), verbose=0).shape == (5, 4) and m.input_shape == (None,)
     assert la.Sequential([layers.Dense(2)]).predict(np.arange(5), verbose=0).shape == (5, 2)
+
+
+def test_what_a_copy_counts_and_what_a_layer_that_was_never_made_says():
+    m = la.Sequential([layers.Dense(5, input_shape=(3,)), layers.Dense(4)])
+    m.compile("adam", "mse")
+    m.fit(X3, np.ones((4, 4)), verbose=0)
+    m.layers[0].trainable = False
+    lines = [[], []]
+    for model, found in zip((m, copy.deepcopy(m)), lines, strict=True):
+        model.summary(print_fn=found.append)
+    assert [line for line in lines[0] if "Optimizer" in line] == [
+        line for line in lines[1] if "Optimizer" in line
+    ]
+    unmade = la.Sequential([layers.Dense(4, input_shape=(3,)), layers.Dense(1 << 50)]).pop()
+    assert not unmade.built and unmade.weights == []

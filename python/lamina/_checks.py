@@ -74,6 +74,13 @@ def shape(who: str, value) -> tuple[int, ...]:
     return tuple(integer(who, size, 1) for size in value)
 
 
+def batched_shape(who: str, value) -> tuple[int, ...]:
+    """A shape with the batch axis, which may be None; the rest of it is returned."""
+    if not isinstance(value, (tuple, list)) or not value:
+        raise TypeError(f"{who} must be a tuple that begins with None for the batch, got {value!r}")
+    return shape(f"{who}, after the batch axis,", tuple(value[1:]))
+
+
 def unknown(who: str, value, known) -> ValueError:
     """The error for a name that is none of `known`."""
     return ValueError(f"{who} {value!r} is not known; there are: {', '.join(sorted(known))}")

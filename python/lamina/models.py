@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 import weakref
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from .layers.base import Layer
 from .layers.core import Dropout, Flatten, InputLayer, Reshape
 from .layers.embedding import Embedding
 from .layers.weight import assign_all
-from .standalone import bind_weights, make_network, making
+from .standalone import bind_weights, make_network
 from .training import Trainer
 
 # Layers that hand an index on unchanged: an Embedding behind them is still the model's front.
@@ -54,6 +55,8 @@ class Sequential(Trainer):
         self._shapes: list[tuple[int, ...]] = []  # each layer's output, if _in_shape is known
         self._front_embedding: Embedding | None = None
         self._network = None
+        self._lock = threading.RLock()  # held while weights are made: threads find one set of them
+        self._maker: int | None = None  # the thread that makes them
         self._rows_at_once = 32
         if layers is not None:
             if isinstance(layers, Layer) or not hasattr(layers, "__iter__"):
@@ -132,7 +135,12 @@ class Sequential(Trainer):
         # Where the weights cannot be made, it is for this layer as a rule, and this the way out.
         with contextlib.suppress(Exception):
             self._realise_if_possible()
+        made = self._network is not None
         layer = self._remove_last()
+        if not layer._weights:
+            layer._unmake()  # and is built for its next place
+            if not made:
+                layer._input_shape = layer._output_shape = None
         for weight in layer._weights:  # or one small layer would keep the whole buffer alive
             weight._array = weight._array.copy()
         return layer
@@ -165,12 +173,7 @@ class Sequential(Trainer):
         if not self._layers:
             raise ValueError(f"model '{self.name}' cannot be built without layers; add() some")
         if input_shape is not None:
-            if not isinstance(input_shape, (tuple, list)) or not input_shape:
-                raise TypeError(
-                    "input_shape must be a tuple that begins with None for the batch, "
-                    f"got {input_shape!r}"
-                )
-            shape = _checks.shape("input_shape, after the batch axis,", tuple(input_shape[1:]))
+            shape = _checks.batched_shape("input_shape", input_shape)
             if self._in_shape is not None and shape != self._in_shape:
                 raise ValueError(
                     f"model '{self.name}' takes inputs of shape {self.input_shape}, "
@@ -201,22 +204,21 @@ class Sequential(Trainer):
 
     def _adopt(self, shapes) -> None:
         """Take on the shapes that `_shapes_for` found, and make the weights: both or neither."""
-        if self._in_shape is not None:
-            self._realise()
+        if self._network is not None:
             return
-        with making():
-            if self._in_shape is not None:  # another thread was first
-                self._realise()
-                return
+        with self._lock:
+            known = self._in_shape is not None
             old = [(layer._input_shape, layer._output_shape) for layer in self._layers]
-            self._shapes = self._chain(shapes[0])
-            self._in_shape = shapes[0]
+            if not known:
+                self._shapes = self._chain(shapes[0])
+                self._in_shape = shapes[0]
             try:
                 self._realise()
             except BaseException:
-                self._in_shape, self._shapes = None, []
-                for layer, known in zip(self._layers, old, strict=True):
-                    layer._input_shape, layer._output_shape = known
+                if not known:
+                    self._in_shape, self._shapes = None, []
+                    for layer, before in zip(self._layers, old, strict=True):
+                        layer._input_shape, layer._output_shape = before
                 raise
 
     def _realise(self):
@@ -228,9 +230,18 @@ class Sequential(Trainer):
                 f"model '{self.name}' is not built yet: give its first layer an input_shape, "
                 "call build(), or train it"
             )
-        with making():
+        with self._lock:
             if self._network is None:
-                network = make_network(self._layers, self._in_shape)
+                if self._maker is not None:
+                    raise RuntimeError(
+                        f"model '{self.name}' is being built: what it computes, and the other "
+                        "layers' weights, are not there for a layer's build()"
+                    )
+                self._maker = threading.get_ident()
+                try:
+                    network = make_network(self._layers, self._in_shape)
+                finally:
+                    self._maker = None
                 bind_weights(self._layers, network)
                 # What predict takes at once: rows whose buffers are a few MB, between 32 and 256.
                 widest = max(map(math.prod, [self._in_shape, *self._shapes]))
@@ -239,7 +250,8 @@ class Sequential(Trainer):
             return self._network
 
     def _realise_if_possible(self) -> None:
-        if self.built:
+        """Unless shapes are unknown, or this is asked from within, by a layer's build()."""
+        if self.built and self._maker != threading.get_ident():
             self._realise()
 
     # ---- what it is -----------------------------------------------------------------------------
@@ -358,6 +370,7 @@ class Sequential(Trainer):
             state["compile"] = self._compiled.arguments()
             if self.built and self.optimizer._network is self._realise():
                 state["iterations"] = self.optimizer.iterations
+                state["trained"] = self.optimizer._trained
                 state["slots"] = {name: slot.copy() for name, slot in self.optimizer.state.items()}
         return _made, (type(self), self.get_config(), classes), state
 
@@ -369,6 +382,7 @@ class Sequential(Trainer):
         if "slots" in state:
             self.optimizer._build(self, self._network)
             self.optimizer._core.iterations = state["iterations"]
+            self.optimizer._trained = state["trained"]
             for name, slot in self.optimizer.state.items():
                 slot[...] = state["slots"][name]
 

@@ -40,7 +40,7 @@ class Optimizer:
         for key, value in not_offered.items():
             if key not in _NOT_OFFERED:
                 raise TypeError(f"{type(self).__name__} got an unexpected keyword argument {key!r}")
-            if value != _NOT_OFFERED[key] and value:
+            if value is not None and (np.ndim(value) or value not in (False, _NOT_OFFERED[key])):
                 raise ValueError(f"{type(self).__name__}: {key} is not offered yet, got {value!r}")
         self.name = name
         self._options = options

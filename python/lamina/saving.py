@@ -60,6 +60,8 @@ def save_weights(model, filepath, overwrite: bool = True) -> None:
     path = _path(filepath)
     if not model.built:
         raise ValueError(f"model '{model.name}' is not built yet: it has no weights to save")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError(f"{path!r} is not a file that could be replaced")
     if not overwrite and os.path.exists(path):
         raise FileExistsError(f"{path!r} exists; pass overwrite=True to replace it")
     tensors = {
@@ -88,8 +90,8 @@ def _replace(path: str, parts) -> None:
     """Write a file beside `path`, make sure it is on the disk, then give it the name."""
     wanted = path
     path = os.path.realpath(path)  # a link stays a link
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    folder = os.path.dirname(path)
+    temporary = os.path.join(folder, f".{os.urandom(8).hex()}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
         descriptor = os.open(temporary, flags, 0o666)

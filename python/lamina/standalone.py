@@ -5,40 +5,16 @@ For exploring and for tests; a model is what is fast.
 
 from __future__ import annotations
 
-import os
 import threading
 
 import numpy as np
 
 from . import _checks, _core, data
 
-_lock = threading.RLock()
-
-
-def making():
-    """A lock, held while weights are made: threads that use a new model find one set of them."""
-    return _lock
-
-
-def _new_lock() -> None:
-    global _lock
-    _lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):  # the thread that holds it may not be there in the child
-    os.register_at_fork(after_in_child=_new_lock)
-
 
 def build_layer(layer, input_shape) -> None:
-    """Layer.build of a layer of the package; input_shape begins with the batch axis."""
-    if not isinstance(input_shape, (tuple, list)) or not input_shape:
-        raise TypeError(
-            f"{layer._label}: input_shape must be a tuple that begins with None for the batch, "
-            f"got {input_shape!r}"
-        )
-    shape = _checks.shape(
-        f"{layer._label}: input_shape, after the batch axis,", tuple(input_shape[1:])
-    )
+    """Layer.build, when it is called for a layer by itself."""
+    shape = _checks.batched_shape(f"{layer._label}: input_shape", input_shape)
     model = layer._model()
     if model is None:
         _alone(layer, shape)
@@ -50,10 +26,10 @@ def build_layer(layer, input_shape) -> None:
 
 def _alone(layer, shape) -> _core.Network:
     """The network of this layer alone, for inputs of this shape, with the layer's weights."""
-    with making():
+    layer._realise()
+    with layer.__dict__.setdefault("_lock", threading.RLock()):
         network = layer.__dict__.get("_alone")
         if network is None or network.input_shape != shape:
-            layer._realise()
             layer._built_for(shape)
             network = make_network([layer], shape)
             if layer._model() is None:
@@ -92,9 +68,10 @@ def call_layer(layer, x, training) -> np.ndarray:
     rows = max(1, len(x) if training else min(len(x), 32))
     runner = _core.Runner(network, "rehearse" if training else "predict", rows, seed=seed)
     runner.predict(x, out)
-    if training:  # moving averages have moved
+    if training and not layer._is_host():
         for view, weight in copies:
-            weight._array[...] = view
+            if not weight._trainable:  # moving averages
+                weight._array[...] = view
     return out
 
 
@@ -103,7 +80,7 @@ def make_network(layers, input_shape) -> _core.Network:
 
     The layers themselves are left as they are until `bind_weights`.
     """
-    fresh = [layer for layer in layers if not layer._host_built]
+    fresh = [layer for layer in layers if layer._made_for is None]
     try:
         return _network_of(layers, tuple(input_shape))
     except BaseException:

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import _checks, _core, _random, initializers
 from .._names import auto_name, check_name, snake_case
-from .custom import given_arguments, host_layer, made_with, output_shape
+from .custom import given_arguments, host_layer, made_with, once, output_shape
 from .weight import Weight, assign_all
 
 # Keras arguments that are understood and refused, unless they say what is done anyway.
@@ -61,14 +61,18 @@ class Layer:
 
     def __init_subclass__(cls, **kwargs) -> None:
         super().__init_subclass__(**kwargs)
-        if cls.__module__.startswith(__package__) or cls._core_layer is Layer._core_layer:
+        if cls._core_layer is Layer._core_layer:
+            if "build" in vars(cls):
+                cls.build = once(cls.build)
             return
-        own = sorted({"build", "call", "forward", "backward"} & set(vars(cls)))
+        names = ("backward", "build", "call", "forward")
+        own = [name for name in names if getattr(cls, name, None) is not getattr(Layer, name, None)]
         if own:
+            base = next(c for c in cls.__mro__ if c.__module__.startswith(__package__))
             raise TypeError(
                 f"{cls.__name__} defines {', '.join(own)}, which nobody would call: what "
-                f"{cls.__mro__[1].__name__} computes is the core's. Subclass lamina.layers.Layer "
-                "to compute in NumPy"
+                f"{base.__name__} computes is the core's. Subclass lamina.layers.Layer to compute "
+                "in NumPy"
             )
 
     def __new__(cls, *args, **kwargs):
@@ -105,8 +109,11 @@ class Layer:
         self.name = auto_name(snake_case(cls)) if name is None else check_name(name)
         self._trainable = bool(trainable)
         self._weights: list[Weight] = []
-        self._host_built = False
-        self._made_before_build = 0  # weights
+        # Of a layer of the user's own: the input that build() has been called for, and how many
+        # weights there were before.
+        self._made_for: tuple[int, ...] | None = None
+        self._before_build = 0
+        self._building = False
         self._owner = None  # weak reference to the model
         self._input_shape: tuple[int, ...] | None = None  # without the batch axis
         self._output_shape: tuple[int, ...] | None = None
@@ -118,7 +125,7 @@ class Layer:
 
         A model does this for its layers.
         """
-        if not self._is_host():
+        if not self._building:
             from ..standalone import build_layer
 
             build_layer(self, input_shape)
@@ -152,8 +159,10 @@ class Layer:
             config["input_shape"] = self._declared_input_shape
         if "_given" not in self.__dict__:
             return config
-        args, kwargs = self._given
-        return given_arguments(type(self), args, kwargs) | config
+        arguments = given_arguments(type(self), *self._given)
+        if arguments.get("input_dim") is not None and "input_shape" in config:
+            del config["input_shape"]  # which is said by input_dim
+        return arguments | config
 
     @classmethod
     def from_config(cls, config: dict):
@@ -268,7 +277,8 @@ class Layer:
                 "model with copy.deepcopy"
             )
         state = {**self.__dict__, "_weights": [], "_owner": None}
-        state.pop("_alone", None)
+        for of_this_one in ("_alone", "_lock"):
+            state.pop(of_this_one, None)
         return state
 
     def __getattr__(self, name: str):
@@ -307,8 +317,8 @@ class Layer:
 
     def _realise(self) -> None:
         model = self._model()
-        if model is not None and model.built:
-            model._realise()
+        if model is not None:
+            model._realise_if_possible()
 
     def _known(self, shape, name):
         if shape is None:
@@ -349,27 +359,34 @@ class Layer:
 
     def _make(self, input_shape: tuple[int, ...]) -> _core.Layer:
         """The core's layer for a network; a layer of the user's own gets its weights now."""
-        if self._is_host() and not self._host_built:
-            self._made_before_build = len(self._weights)
-            self._host_built = True
-            self.build((None, *input_shape))
+        if self._is_host() and self._made_for is None:
+            self._made_for, self._before_build = input_shape, len(self._weights)
+            self._building = True
+            try:
+                self.build((None, *input_shape))
+            finally:
+                self._building = False
         return self._core_layer(input_shape)
 
     def _unmake(self) -> None:
-        """Take back a _make that something failed after."""
-        if self._host_built:
-            del self._weights[self._made_before_build :]
-            self._host_built = False
+        """Take back what _make has built."""
+        if self._made_for is not None:
+            del self._weights[self._before_build :]
+            self._made_for = None
 
     def _next_mask_seed(self) -> int:
         """The seed of what is random in the layer's next call by itself."""
         return _random.next_seed()
 
     def _built_for(self, input_shape: tuple[int, ...]) -> None:
-        """ValueError if the layer has weights that were made for another input."""
-        if not self._weights or self._input_shape in (None, input_shape):
+        """ValueError if the layer was built for another input, and cannot take this one."""
+        if self._input_shape in (None, input_shape):
             return
-        if not self._is_host():
+        if self._is_host():
+            built = self._made_for is not None and type(self).build is not Layer.build
+            if not built and not self._weights:
+                return
+        else:
             shapes = self._core_layer(input_shape).weight_shapes(input_shape)
             if all(shapes[weight.name] == weight.shape for weight in self._weights):
                 return

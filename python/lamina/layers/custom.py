@@ -3,6 +3,8 @@ its configuration, where it does not say it itself."""
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from .. import _checks, _core
@@ -64,15 +66,19 @@ def given_arguments(cls, args, kwargs) -> dict:
     """By name, the arguments of its own that __init__ was called with."""
     import inspect
 
-    bound = inspect.signature(cls.__init__).bind(None, *args, **kwargs)
+    needed = NotImplementedError(
+        f"{cls.__name__} must override get_config, and from_config if need be: its arguments have "
+        "no names by which the same layer could be made"
+    )
+    try:
+        bound = inspect.signature(cls.__init__).bind(None, *args, **kwargs)
+    except TypeError:  # a __new__ of its own keeps them
+        raise needed from None
     arguments: dict = {}
     for name, value in list(bound.arguments.items())[1:]:  # without self
         kind = bound.signature.parameters[name].kind
-        if kind is inspect.Parameter.VAR_POSITIONAL:
-            raise NotImplementedError(
-                f"{cls.__name__} takes any number of arguments: override get_config and "
-                "from_config to tell how the same layer is made"
-            )
+        if kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.POSITIONAL_ONLY):
+            raise needed
         if kind is inspect.Parameter.VAR_KEYWORD:
             arguments.update({key: value[key] for key in value.keys() - _COMMON})
         else:
@@ -93,6 +99,20 @@ def made_with(cls, config: dict):
     if "trainable" in config:
         layer.trainable = config["trainable"]
     return layer
+
+
+def once(build):
+    """A build() that makes weights once: called by hand, it is what a model would do."""
+
+    @functools.wraps(build)
+    def wrapped(self, input_shape):
+        if self._building:
+            return build(self, input_shape)
+        from ..standalone import build_layer
+
+        return build_layer(self, input_shape)
+
+    return wrapped
 
 
 def _checked(label, function, value, shape):
