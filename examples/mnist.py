@@ -4,6 +4,7 @@ python examples/mnist.py [--epochs N] [--seed N] [--plot [FILE]]
 """
 
 import argparse
+import os
 
 import numpy as np
 
@@ -43,7 +44,12 @@ def parse_arguments():
         "--plot", nargs="?", const="mnist.png", metavar="FILE", help="draw into FILE (mnist.png)"
     )
     options = parser.parse_args()
+    if options.epochs < 1:
+        parser.error("--epochs must be at least 1")
     if options.plot:  # Better to say it now than after the training.
+        folder = os.path.dirname(os.path.abspath(options.plot))
+        if not os.path.isdir(folder):
+            parser.error(f"--plot: there is no folder {folder}")
         try:
             import matplotlib.figure  # noqa: F401
         except ImportError as error:

@@ -12,6 +12,7 @@ import io
 import os
 import socket
 import sys
+import tempfile
 import threading
 
 import pytest
@@ -218,6 +219,23 @@ def test_cache_directory_that_cannot_be_made(server, tmp_path):
     with pytest.raises(OSError, match=r"cannot write to the cache directory.*LAMINA_DATA_DIR"):
         get(server, str(tmp_path / "file" / "below"))
     assert server.requests == []
+
+
+def test_what_cannot_be_kept_is_not_downloaded(server, directory, monkeypatch):
+    server.answers["/pictures.gz"] = answer(BODY)
+    os.makedirs(os.path.join(directory, FILE.name))
+    with pytest.raises(OSError, match=r"is a directory, where 'pictures.gz' should be: remove it"):
+        get(server, directory)
+    os.rmdir(os.path.join(directory, FILE.name))
+
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "TemporaryFile", refuse)
+        with pytest.raises(OSError, match=r"cannot write to the cache directory.*LAMINA_DATA_DIR"):
+            get(server, directory)
+    assert server.requests == [] and get(server, directory) == [BODY]
 
 
 def test_many_threads_at_once(server, directory):

@@ -158,6 +158,9 @@ def test_threads_can_be_set():
         for wrong in (0, -1, 100000):
             with pytest.raises(ValueError, match="must be from 1 to 1024"):
                 la.set_num_threads(wrong)
+        for wrong in ("2", 2.0, True, None):
+            with pytest.raises(TypeError, match="set_num_threads: n must be an integer, got"):
+                la.set_num_threads(wrong)
     finally:
         la.set_num_threads(before)
 

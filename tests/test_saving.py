@@ -334,6 +334,16 @@ def test_what_is_no_file_stays(tmp_path):
     assert stat.S_ISFIFO(pipe.stat().st_mode) and [p.name for p in tmp_path.iterdir()] == ["pipe"]
 
 
+def test_a_file_that_may_not_be_written_stays(path, monkeypatch):
+    model(seed=1).save_weights(path)
+    before = path.read_bytes()
+    with monkeypatch.context() as patch:  # the tests' user may be one who may write everything
+        patch.setattr(os, "access", lambda *_: False)
+        with pytest.raises(PermissionError, match="may not be written to"):
+            model(seed=2).save_weights(path)
+    assert path.read_bytes() == before
+
+
 @pytest.mark.skipif(os.name != "posix", reason="permissions and links are POSIX's")
 def test_permissions_and_links(path, tmp_path):
     old = os.umask(0o027)
@@ -342,6 +352,9 @@ def test_permissions_and_links(path, tmp_path):
     finally:
         os.umask(old)
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    path.chmod(0o600)  # not for others, and it stays so
+    model().save_weights(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
     link = tmp_path / "link.safetensors"
     link.symlink_to(path)
     other = model(seed=3)

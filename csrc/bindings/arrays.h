@@ -71,7 +71,9 @@ class Call {
   // The entries of out=(...), or as many None.
   std::vector<py::object> outs(py::handle out, size_t count) const;
 
-  float number(const char* argument, py::handle value) const;
+  double real(const char* argument, py::handle value) const;
+  double real(const char* argument, py::handle value, double low, double high) const;
+  float number(const char* argument, py::handle value) const;  // rounded
   float number(const char* argument, py::handle value, double low, double high) const;
   int64_t integer(const char* argument, py::handle value, int64_t low = 0,
                   int64_t high = std::numeric_limits<int64_t>::max()) const;

@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "bindings/arrays.h"
 #include "bindings/bindings.h"
 #include "cpu/dispatch.h"
 #include "cpu/parallel.h"
@@ -32,7 +33,14 @@ void bind_config(py::module_& m) {
   m.attr("isa") = kernels().isa;
   num_threads();
   m.def("get_num_threads", &num_threads);
-  m.def("set_num_threads", &set_num_threads, py::arg("n"), py::arg("oversubscribe") = false);
+  m.def(
+      "set_num_threads",
+      [](py::handle n, bool oversubscribe) {
+        set_num_threads(
+            Call("set_num_threads").integer("n", n, std::numeric_limits<int64_t>::min()),
+            oversubscribe);
+      },
+      py::arg("n"), py::arg("oversubscribe") = false);
   // For tests; times in seconds.
   py::class_<Pace>(m, "Pace")
       .def(py::init<>())

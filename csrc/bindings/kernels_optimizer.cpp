@@ -8,8 +8,10 @@
 namespace lamina::bindings {
 namespace {
 
-constexpr double kBelowOne = 0.99999994039535522;  // the largest float32 below 1
+constexpr double kBelowOne = 0.99999999999999989;  // the largest double below 1
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
+// A thousand times the root of a denormal, which square_root gets wrong.
+constexpr double kLeastEpsilon = 1e-16;
 
 py::array sgd_step(py::handle w_in, py::handle dw_in, py::handle rate_in, py::handle momentum_in,
                    bool nesterov, py::handle velocity_in) {
@@ -47,15 +49,14 @@ py::array adam_step(py::handle w_in, py::handle m_in, py::handle v_in, py::handl
   const FloatsOut v = call.in_out("v", v_in, w.shape);
   const auto t = static_cast<double>(call.integer("step", step_in, 1));
   const double rate = call.number("learning_rate", rate_in);
-  call.number("beta_1", beta_1, 0.0, kBelowOne);
-  call.number("beta_2", beta_2, 0.0, kBelowOne);
-  // In double, from the values that Python gave: 1 - beta_2 of a float32 has lost four digits.
-  const auto b1 = beta_1.cast<double>(), b2 = beta_2.cast<double>();
+  // In double, as Python gave them: 1 - beta_2 of a float32 has lost four digits.
+  const double b1 = call.real("beta_1", beta_1, 0.0, kBelowOne);
+  const double b2 = call.real("beta_2", beta_2, 0.0, kBelowOne);
   const double corrected = rate * std::sqrt(1.0 - std::pow(b2, t)) / (1.0 - std::pow(b1, t));
   const AdamStep step{.rate = static_cast<float>(corrected),
                       .decay_1 = static_cast<float>(1.0 - b1),
                       .decay_2 = static_cast<float>(1.0 - b2),
-                      .epsilon = call.number("epsilon", epsilon, 0.0, kInfinity)};
+                      .epsilon = call.number("epsilon", epsilon, kLeastEpsilon, kInfinity)};
   for_elements(w.size(), [&](int64_t i, int64_t n) {
     kernels().adam_step(w.data + i, m.data + i, v.data + i, dw.data + i, n, step);
   });

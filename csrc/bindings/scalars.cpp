@@ -6,26 +6,36 @@
 namespace lamina::bindings {
 namespace {
 
-// True for what Python takes as an integer, but not for bool, which is one by accident.
+// True for what Python takes as an integer, but not for bool, which is one by accident, nor for
+// arrays that might have been one.
 bool is_integer(py::handle value) {
-  return !py::isinstance<py::bool_>(value) && PyIndex_Check(value.ptr());
+  if (py::isinstance<py::bool_>(value)) return false;
+  const bool many =
+      py::isinstance<py::array>(value) && py::reinterpret_borrow<py::array>(value).ndim() > 0;
+  return !many && PyIndex_Check(value.ptr());
 }
 
 }  // namespace
 
-float Call::number(const char* argument, py::handle value) const {
+double Call::real(const char* argument, py::handle value) const {
   const bool text = py::isinstance<py::str>(value) || py::isinstance<py::bytes>(value);
   const double number = text ? -1.0 : PyFloat_AsDouble(value.ptr());
   if (text || (number == -1.0 && PyErr_Occurred())) {
+    const bool large = !text && PyErr_ExceptionMatches(PyExc_OverflowError);
     PyErr_Clear();
+    if (large) throw value_error(std::string(argument) + " is larger than any float");
     throw type_error(std::string(argument) + " must be a number, got " + describe(value));
   }
-  return static_cast<float>(number);
+  return number;
 }
 
-float Call::number(const char* argument, py::handle value, double low, double high) const {
-  const float result = number(argument, value);
-  if (!(static_cast<double>(result) >= low && static_cast<double>(result) <= high)) {
+float Call::number(const char* argument, py::handle value) const {
+  return static_cast<float>(real(argument, value));
+}
+
+double Call::real(const char* argument, py::handle value, double low, double high) const {
+  const double result = real(argument, value);
+  if (!(result >= low && result <= high)) {
     const std::string above = py::str(py::float_(low)), below = py::str(py::float_(high));
     throw value_error(
         std::string(argument) + " must be a number " +
@@ -33,6 +43,10 @@ float Call::number(const char* argument, py::handle value, double low, double hi
         ", got " + describe(value));
   }
   return result;
+}
+
+float Call::number(const char* argument, py::handle value, double low, double high) const {
+  return static_cast<float>(real(argument, value, low, high));
 }
 
 int64_t Call::integer(const char* argument, py::handle value, int64_t low, int64_t high) const {

@@ -34,7 +34,7 @@ bool sgd_momentum_step(float* w, float* m, const float* dw, int64_t n, float rat
 // Kingma and Ba, "Adam: a method for stochastic optimization" (ICLR 2015), with epsilon beside the
 // root of the uncorrected v as in Keras ("epsilon hat" of the paper). The root is a Newton step: an
 // exact one would wait for the divider, which is taken by the quotient.
-// A v beyond 2^127 counts as that, and so all but stops its parameter.
+// A v that overflows stops its parameter.
 bool adam_step(float* w, float* m, float* v, const float* dw, int64_t n, const AdamStep& step) {
   const f32x16 rate = splat(step.rate), epsilon = splat(step.epsilon);
   const f32x16 fresh_m = splat(step.decay_1), fresh_v = splat(step.decay_2);

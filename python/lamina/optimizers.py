@@ -27,8 +27,8 @@ _NOT_OFFERED = {
     "weight_decay": None,
 }
 
-# Adam divides by sqrt(v) + epsilon, and v may be 0: epsilon must not round to 0 in float32.
-_TINY = float(np.finfo(np.float32).tiny)
+# Adam divides by sqrt(v) + epsilon, and v may be 0 or too small for float32.
+_LEAST_EPSILON = 1e-16
 
 
 class Optimizer:
@@ -166,7 +166,7 @@ class Adam(Optimizer):
             not_offered,
             beta_1=_beta("beta_1", beta_1),
             beta_2=_beta("beta_2", beta_2),
-            epsilon=_checks.number("Adam: epsilon", epsilon, _TINY),
+            epsilon=_checks.number("Adam: epsilon", epsilon, _LEAST_EPSILON),
         )
 
     @property

@@ -12,7 +12,7 @@ def set_float32_matmul_precision(precision: str) -> None:
     | level | parts | products | error of an element of A B, beside that of its sum |
     |---|---|---|---|
     | `"highest"` (default) | - | - | none: fused multiply-adds |
-    | `"high"` | 3 | 6 | 1 eps of \\|A\\| \\|B\\|; with the sum's no more than at highest |
+    | `"high"` | 3 | 6 | 1 eps of \\|A\\| \\|B\\|; of many terms no more than at highest |
     | `"medium"` | 2 | 3 | 2^-15 of \\|A\\| \\|B\\|, under 2^-16 unless made for it, mostly 2^-20 |
     | `"low"` | 1 | 1 | 2^-7 of \\|A\\| \\|B\\| (1 + 2^-9) |
 
@@ -27,7 +27,8 @@ def set_float32_matmul_precision(precision: str) -> None:
 
     Below highest, denormal operands, parts and sums count as zeros: an error of up to 2^-125 times
     the other operand, and 2^-126 a product. An element that does not come out finite is computed
-    again in float32: infinities, NaN and overflow are as at highest.
+    again in float32: infinities and NaN are where they are at highest, but for sums that overflow
+    there and not in the order of the parts.
 
     Without a matrix unit, or where the operating system denies it, every level computes in float32;
     `show_config()` says so. The environment variable LAMINA_MATRIX_UNIT, read here, may be `amx`

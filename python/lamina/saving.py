@@ -15,8 +15,10 @@ weight. The writer writes beside the file and puts the whole in its place at the
 
 from __future__ import annotations
 
+import errno
 import math
 import os
+import stat
 
 import numpy as np
 
@@ -62,6 +64,8 @@ def save_weights(model, filepath, overwrite: bool = True) -> None:
         raise ValueError(f"model '{model.name}' is not built yet: it has no weights to save")
     if os.path.exists(path) and not os.path.isfile(path):
         raise ValueError(f"{path!r} is not a file that could be replaced")
+    if os.path.exists(path) and not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, "may not be written to", path)
     if not overwrite and os.path.exists(path):
         raise FileExistsError(f"{path!r} exists; pass overwrite=True to replace it")
     tensors = {
@@ -98,6 +102,8 @@ def _replace(path: str, parts) -> None:
     except OSError as error:
         raise _named(error, wanted) from None
     try:
+        if os.name == "posix" and os.path.exists(path):  # whoever may read it, may still
+            os.fchmod(descriptor, stat.S_IMODE(os.stat(path).st_mode))
         with open(descriptor, "wb") as file:
             for part in parts:
                 file.write(part)

@@ -184,3 +184,13 @@ def test_dtypes_that_are_no_numbers_are_refused(name):
 def test_gradients_ask_for_equal_shapes(name):
     with pytest.raises(ValueError, match=r"dy|y|x"):
         getattr(kernels, f"{name}_backward")(X, X[:5])
+
+
+def test_numbers_and_pairs_that_are_none():
+    x, k = np.ones((1, 5, 5, 1)), np.ones((3, 3, 1, 1))
+    with pytest.raises(TypeError, match="conv2d_forward: strides must be a tuple of 2 integers"):
+        kernels.conv2d_forward(x, k, strides=np.array([1, 1]))
+    two = np.array(2)  # is an integer all the same
+    assert kernels.conv2d_forward(x, k, strides=two).shape == (1, 2, 2, 1)
+    with pytest.raises(ValueError, match="mean_squared_error: scale is larger than any float"):
+        kernels.mean_squared_error(np.ones((1, 1)), np.ones((1, 1)), scale=10**400)

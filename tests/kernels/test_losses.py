@@ -186,3 +186,12 @@ def test_in_place(name):
     assert got[0] is loss and got[1] is d
     assert_bits(loss, want[0])
     assert_bits(d, want[1])
+
+
+@pytest.mark.parametrize("name", ["softmax_cross_entropy_onehot", "mean_squared_error"])
+def test_rows_of_nothing_lose_nothing(name):
+    nothing = np.zeros((3, 0), np.float32)
+    with np.errstate(all="ignore"):
+        for where in (kernels, reference):
+            loss, d = getattr(where, name)(nothing, nothing)
+            assert loss.tolist() == [0, 0, 0] and d.shape == (3, 0)

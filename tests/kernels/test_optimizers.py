@@ -123,3 +123,43 @@ def test_arrays_that_are_written_to_are_not_converted():
         with pytest.raises(error, match=message):
             wrong()
     assert_bits(w, np.ones(6, np.float32))
+
+
+def test_adam_of_gradients_whose_squares_overflow_stands_still():
+    for dw in (1e25, -3e38):
+        w, m, v = np.ones(20, np.float32), np.zeros(20, np.float32), np.zeros(20, np.float32)
+        kernels.adam_step(w, m, v, np.full(20, dw, np.float32), 1)
+        assert np.isinf(v).all() and (w == 1).all()
+    w, m, v = (np.zeros(20, np.float32) for _ in range(3))
+    large = np.full(20, 1e19, np.float32)
+    state = wide(w, m, v)
+    kernels.adam_step(w, m, v, large, 1, beta_2=0.5)
+    reference.adam_step(*state, large.astype(np.float64), 1, beta_2=0.5)
+    assert_close(w, state[0], rtol=32 * UNIT)
+
+
+@pytest.mark.parametrize("dw", [1e-14, 1e-18, 1e-20, 1e-22])
+def test_adam_of_squares_that_float32_loses(dw):
+    w, m, v = (np.zeros(20, np.float32) for _ in range(3))
+    state = wide(w, m, v)
+    for step in range(1, 51):
+        gradient = np.full(20, dw, np.float32)
+        kernels.adam_step(w, m, v, gradient, step, epsilon=1e-16)
+        reference.adam_step(*state, gradient.astype(np.float64), step, epsilon=1e-16)
+    assert_close(w, state[0], rtol=2e-3)
+
+
+def test_adam_s_numbers_are_taken_in_double():
+    w, m, v = (np.zeros(4, np.float32) for _ in range(3))
+    dw = np.ones(4, np.float32)
+    state = wide(w, m, v)
+    kernels.adam_step(w, m, v, dw, 1, beta_2=0.99999999)
+    reference.adam_step(*state, dw.astype(np.float64), 1, beta_2=0.99999999)
+    assert_close(w, state[0], rtol=32 * UNIT)
+    for wrong in (0, 1e-17, -1e-7, float("nan")):
+        with pytest.raises(
+            ValueError, match="adam_step: epsilon must be a number of at least 1e-16"
+        ):
+            kernels.adam_step(w, m, v, dw, 1, epsilon=wrong)
+    with pytest.raises(ValueError, match="adam_step: beta_1 must be a number between 0"):
+        kernels.adam_step(w, m, v, dw, 1, beta_1=1.0)

@@ -80,6 +80,8 @@ def _fetch_one(title, file, files, mirrors, directory, timeout):
     except (OSError, ValueError) as error:
         failures.append(f"{path}: {error}")
 
+    if os.path.isdir(path):
+        raise OSError(f"{path!r} is a directory, where {file.name!r} should be: remove it")
     _make_directory(directory)
     for mirror in mirrors:
         url = f"{mirror.rstrip('/')}/{file.name}"
@@ -144,8 +146,12 @@ def _download(url, file, timeout):
 
 def _make_directory(directory):
     """Make the cache directory, before anything is downloaded that could not be kept."""
+    import tempfile
+
     try:
         os.makedirs(directory, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
     except OSError as error:
         raise _not_writable(directory, error) from error
 

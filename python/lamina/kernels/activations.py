@@ -2,7 +2,9 @@
 
 A gradient takes dy, the gradient of the loss with respect to the output, and what the forward pass
 left behind: the output y, for gelu the input x. All arrays have one shape, any shape, and `out`
-may be any of the inputs (in place). NaN goes through.
+may be any of the inputs (in place). NaN goes through, but for one in the y of relu's and
+leaky_relu's gradient, which counts as not positive. Where a bound is relative to a denormal result,
+the spacing of denormals is added to it.
 """
 
 from .._core import kernels as _core

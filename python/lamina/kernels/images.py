@@ -37,7 +37,7 @@ def conv2d_forward(
     x: (n, height, width, channels), padded with zeros; kernel: (kh, kw, channels, filters); bias:
     (filters,). Returns (n, out_height, out_width, filters). It is a correlation: the kernel is not
     flipped. Taps outside the image are left out, not multiplied by zero. Error:
-    (min(K, 256) + K / 128) eps of the same sum with absolute values, K = kh kw channels. In
+    (min(K, 256) + K / 128 + 1) eps of the same sum with absolute values, K = kh kw channels. In
     squares: (min(K, 256) + K / 128 + 12) eps of four times that sum with k[i, j, c, f] replaced by
     its sum over all taps, K = channels.
     """

@@ -26,8 +26,9 @@ def softmax_cross_entropy_sparse(logits, labels, sample_weight=None, scale=1.0, 
 def softmax_cross_entropy_onehot(logits, targets, sample_weight=None, scale=1.0, *, out=None):
     """L = -sum_j t_j log softmax(z)_j; dL/dz_j = softmax(z)_j sum_k t_k - t_j.
 
-    Finite for any finite logits. With T = sum_j |t_j|, error: (cols / 8 + 32) eps T (1 + max_j
-    |log softmax(z)_j|), of d (cols / 8 + 32) eps T.
+    Finite for finite logits and targets >= 0 with a sum of at most 1; logits further apart than
+    the largest float32 count as that far. With T = sum_j |t_j|, error: (cols / 8 + 32) eps T (1 +
+    max_j |log softmax(z)_j|), of d (cols / 8 + 32) eps T.
     """
     return _core.softmax_cross_entropy_onehot(logits, targets, sample_weight, scale, out)
 
@@ -45,7 +46,7 @@ def sigmoid_cross_entropy(logits, targets, sample_weight=None, scale=1.0, *, out
 def mean_squared_error(predictions, targets, sample_weight=None, scale=1.0, *, out=None):
     """L = mean_j (p_j - t_j)^2; dL/dp_j = 2 (p_j - t_j) / cols.
 
-    Error: (cols / 16 + 16) eps L, of d 4 eps |d|.
+    Error: (cols / 16 + 16) eps L, of d 4 eps |d|, if 2 (p_j - t_j) does not overflow.
     """
     return _core.mean_squared_error(predictions, targets, sample_weight, scale, out)
 

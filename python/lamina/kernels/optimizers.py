@@ -23,8 +23,10 @@ def adam_step(w, m, v, dw, step, learning_rate=0.001, beta_1=0.9, beta_2=0.999, 
     """m <- m + (1 - beta_1) (dw - m), v <- v + (1 - beta_2) (dw^2 - v), w <- w - r m / (sqrt v +
     epsilon), r = learning_rate sqrt(1 - beta_2^step) / (1 - beta_1^step); step counts from 1.
 
-    0 <= beta_1, beta_2 < 1, epsilon >= 0. Returns w. Error: 4 eps of |m| + |dw| and of v + dw^2,
-    and of w 1 eps of |w| and 16 of the step. Source: Kingma and Ba, ICLR 2015; this epsilon is the
-    "epsilon hat" at the end of its section 2, which is Keras's epsilon, not PyTorch's.
+    0 <= beta_1, beta_2 < 1, epsilon >= 1e-16. Returns w. Error: 4 eps of |m| + |dw| and of v +
+    dw^2, and of w 1 eps of |w| and 16 of the step that the new m and v give; a thousandth of it
+    where epsilon is below 1e-12 and v too small for float32. A v that overflows stops its
+    parameter. Source: Kingma and Ba, ICLR 2015; this epsilon is the "epsilon hat" at the end of its
+    section 2, which is Keras's epsilon, not PyTorch's.
     """
     return _core.adam_step(w, m, v, dw, step, learning_rate, beta_1, beta_2, epsilon)

@@ -21,6 +21,11 @@ def _one_hot(labels, like):
     return (np.asarray(labels)[:, None] == np.arange(like.shape[1])).astype(like.dtype)
 
 
+def _mean(terms):
+    """Of each row; 0 where there are no columns."""
+    return terms.sum(axis=1) / max(1, terms.shape[1])
+
+
 def _weighted(loss, d, sample_weight, scale):
     w = np.ones_like(loss) if sample_weight is None else np.asarray(sample_weight, loss.dtype)
     return w * loss, scale * w[:, None] * d
@@ -51,19 +56,19 @@ def sigmoid_cross_entropy(logits, targets, sample_weight=None, scale=1.0):
     z, t = real(logits), real(targets)
     loss = np.maximum(z, 0) - z * t + np.log1p(np.exp(-np.abs(z)))
     d = (sigmoid_forward(z) - t) / z.shape[1]
-    return _weighted(loss.mean(axis=1), d, sample_weight, scale)
+    return _weighted(_mean(loss), d, sample_weight, scale)
 
 
 def mean_squared_error(predictions, targets, sample_weight=None, scale=1.0):
     """L = mean_j (p_j - t_j)^2; dL/dp_j = 2 (p_j - t_j) / cols."""
     e = real(predictions) - real(targets)
-    return _weighted((e**2).mean(axis=1), 2 * e / e.shape[1], sample_weight, scale)
+    return _weighted(_mean(e**2), 2 * e / max(1, e.shape[1]), sample_weight, scale)
 
 
 def mean_absolute_error(predictions, targets, sample_weight=None, scale=1.0):
     """L = mean_j |p_j - t_j|; dL/dp_j = sign(p_j - t_j) / cols, 0 where they are equal."""
     e = real(predictions) - real(targets)
-    return _weighted(np.abs(e).mean(axis=1), np.sign(e) / e.shape[1], sample_weight, scale)
+    return _weighted(_mean(np.abs(e)), np.sign(e) / max(1, e.shape[1]), sample_weight, scale)
 
 
 def _clip(q):
@@ -98,4 +103,4 @@ def binary_cross_entropy(probabilities, targets, sample_weight=None, scale=1.0):
     q, inside = _clip(p)
     loss = -t * np.log(q) - (1 - t) * np.log1p(-q)
     d = np.where(inside, (q - t) / (q * (1 - q)), 0) / p.shape[1]
-    return _weighted(loss.mean(axis=1), d, sample_weight, scale)
+    return _weighted(_mean(loss), d, sample_weight, scale)
