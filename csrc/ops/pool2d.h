@@ -22,10 +22,6 @@ struct Pool2d {
                        int64_t tile) const;
   void average_backward(const Kernels& kernels, float* dx, const float* dy, int64_t images,
                         int64_t tile) const;
-
- private:
-  int64_t inputs() const { return w.height * w.width * w.channels; }
-  int64_t outputs() const { return w.out_height * w.out_width * w.channels; }
 };
 
 }  // namespace lamina::ops

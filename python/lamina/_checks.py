@@ -81,6 +81,19 @@ def batched_shape(who: str, value) -> tuple[int, ...]:
     return shape(f"{who}, after the batch axis,", tuple(value[1:]))
 
 
+def not_offered(who: str, given: dict, neutral: dict) -> None:
+    """For arguments of Keras's that have no effect here: {name: the values that ask for none}.
+
+    TypeError for a name that is not among them, ValueError for another value.
+    """
+    for key, value in given.items():
+        if key not in neutral:
+            raise TypeError(f"{who} got an unexpected keyword argument {key!r}")
+        scalar = getattr(value, "ndim", 0) == 0
+        if not any(value is none or (scalar and value == none) for none in neutral[key]):
+            raise ValueError(f"{who}: {key} is not offered yet, got {value!r}")
+
+
 def unknown(who: str, value, known) -> ValueError:
     """The error for a name that is none of `known`."""
     return ValueError(f"{who} {value!r} is not known; there are: {', '.join(sorted(known))}")

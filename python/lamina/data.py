@@ -167,15 +167,15 @@ def class_numbers(y, classes: int, what: str, why: str | None = None) -> np.ndar
     if wrong is not None:
         value, place = y[wrong], ", ".join(map(str, wrong))
         hint = ""
-        if why is not None:
-            pass
-        elif classes == 1:
-            hint = "; for a model with one output use loss='binary_crossentropy'"
-        elif value == classes:
-            hint = f"; labels count from 0, so {classes + 1} classes need {classes + 1} outputs"
+        if why is None:
+            why = f"the model has {classes} outputs"
+            if classes == 1:
+                hint = "; for a model with one output use loss='binary_crossentropy'"
+            elif value == classes:
+                hint = f"; labels count from 0, so {classes + 1} classes need {classes + 1} outputs"
         raise ValueError(
-            f"{what} must hold class numbers from 0 to {classes - 1}, "
-            f"{why or f'the model has {classes} outputs'}; got {value} at {what}[{place}]{hint}"
+            f"{what} must hold class numbers from 0 to {classes - 1}, {why}; "
+            f"got {value} at {what}[{place}]{hint}"
         )
     return np.ascontiguousarray(y, np.int32)
 

@@ -202,9 +202,9 @@ class BatchFeed:
 
 def is_iterable_of_batches(x) -> bool:
     """Whether x is a generator, a loader or the like rather than an array or a list of numbers."""
-    if isinstance(x, (np.ndarray, list, tuple, dict, str, bytes)) or hasattr(x, "__array__"):
+    if isinstance(x, (np.ndarray, list, tuple, dict, str, bytes)):
         return False
-    if data.is_sparse(x):
+    if hasattr(x, "__array__") or data.is_sparse(x):
         return False
     return hasattr(x, "__next__") or hasattr(x, "__iter__") or hasattr(x, "__getitem__")
 

@@ -13,19 +13,21 @@ import numpy as np
 
 from . import _checks, _core
 
-# Keras arguments that are understood, and refused unless they have the value that asks for nothing.
-_NOT_OFFERED = {
-    "amsgrad": False,
-    "clipnorm": None,
-    "clipvalue": None,
-    "ema_momentum": 0.99,
-    "ema_overwrite_frequency": None,
-    "global_clipnorm": None,
-    "gradient_accumulation_steps": None,
-    "loss_scale_factor": None,
-    "use_ema": False,
-    "weight_decay": None,
-}
+# Keras arguments that are understood, and refused unless they ask for nothing.
+_NOT_OFFERED = dict.fromkeys(
+    (
+        "amsgrad",
+        "clipnorm",
+        "clipvalue",
+        "ema_overwrite_frequency",
+        "global_clipnorm",
+        "gradient_accumulation_steps",
+        "loss_scale_factor",
+        "use_ema",
+        "weight_decay",
+    ),
+    (None, False),
+) | {"ema_momentum": (None, False, 0.99)}
 
 # Adam divides by sqrt(v) + epsilon, and v may be 0 or too small for float32.
 _LEAST_EPSILON = 1e-16
@@ -37,11 +39,7 @@ class Optimizer:
     _kind = ""
 
     def __init__(self, learning_rate, name, not_offered, **options) -> None:
-        for key, value in not_offered.items():
-            if key not in _NOT_OFFERED:
-                raise TypeError(f"{type(self).__name__} got an unexpected keyword argument {key!r}")
-            if value is not None and (np.ndim(value) or value not in (False, _NOT_OFFERED[key])):
-                raise ValueError(f"{type(self).__name__}: {key} is not offered yet, got {value!r}")
+        _checks.not_offered(type(self).__name__, not_offered, _NOT_OFFERED)
         self.name = name
         self._options = options
         rate = _learning_rate(type(self).__name__, learning_rate)

@@ -62,12 +62,13 @@ def save_weights(model, filepath, overwrite: bool = True) -> None:
     path = _path(filepath)
     if not model.built:
         raise ValueError(f"model '{model.name}' is not built yet: it has no weights to save")
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise ValueError(f"{path!r} is not a file that could be replaced")
-    if os.path.exists(path) and not os.access(path, os.W_OK):
-        raise PermissionError(errno.EACCES, "may not be written to", path)
-    if not overwrite and os.path.exists(path):
-        raise FileExistsError(f"{path!r} exists; pass overwrite=True to replace it")
+    if os.path.exists(path):
+        if not os.path.isfile(path):
+            raise ValueError(f"{path!r} is not a file that could be replaced")
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, "may not be written to", path)
+        if not overwrite:
+            raise FileExistsError(f"{path!r} exists; pass overwrite=True to replace it")
     tensors = {
         name: np.asarray(weight.value, "<f4", order="C")
         for name, weight in tensor_names(model).items()

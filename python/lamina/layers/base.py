@@ -16,11 +16,15 @@ from .custom import given_arguments, host_layer, made_with, once, output_shape
 from .weight import Weight, assign_all
 
 # Keras arguments that are understood and refused, unless they say what is done anyway.
-_NOT_OFFERED = frozenset(
-    prefix + suffix
-    for prefix in ("kernel", "bias", "activity", "beta", "gamma", "embeddings")
-    for suffix in ("_regularizer", "_constraint")
-) | {"lora_rank", "batch_input_shape", "autocast"}
+_NOT_OFFERED = dict.fromkeys(
+    [
+        prefix + suffix
+        for prefix in ("kernel", "bias", "activity", "beta", "gamma", "embeddings")
+        for suffix in ("_regularizer", "_constraint")
+    ]
+    + ["lora_rank", "batch_input_shape", "autocast"],
+    (None,),
+)
 
 
 class Layer:
@@ -92,11 +96,7 @@ class Layer:
         **not_offered,
     ) -> None:
         cls = type(self).__name__
-        for key, value in not_offered.items():
-            if key not in _NOT_OFFERED:
-                raise TypeError(f"{cls} got an unexpected keyword argument {key!r}")
-            if value is not None:
-                raise ValueError(f"{cls}: {key} is not offered yet, got {value!r}")
+        _checks.not_offered(cls, not_offered, _NOT_OFFERED)
         if dtype is not None and not _is_float32(dtype):
             raise ValueError(f"{cls}: dtype must be float32, got {dtype!r}")
         if input_dim is not None:

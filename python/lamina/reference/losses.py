@@ -62,13 +62,13 @@ def sigmoid_cross_entropy(logits, targets, sample_weight=None, scale=1.0):
 def mean_squared_error(predictions, targets, sample_weight=None, scale=1.0):
     """L = mean_j (p_j - t_j)^2; dL/dp_j = 2 (p_j - t_j) / cols."""
     e = real(predictions) - real(targets)
-    return _weighted(_mean(e**2), 2 * e / max(1, e.shape[1]), sample_weight, scale)
+    return _weighted(_mean(e**2), 2 * e / e.shape[1], sample_weight, scale)
 
 
 def mean_absolute_error(predictions, targets, sample_weight=None, scale=1.0):
     """L = mean_j |p_j - t_j|; dL/dp_j = sign(p_j - t_j) / cols, 0 where they are equal."""
     e = real(predictions) - real(targets)
-    return _weighted(_mean(np.abs(e)), np.sign(e) / max(1, e.shape[1]), sample_weight, scale)
+    return _weighted(_mean(np.abs(e)), np.sign(e) / e.shape[1], sample_weight, scale)
 
 
 def _clip(q):
