@@ -37,6 +37,8 @@ struct Place {
   const ActivationSpec* before = nullptr;  // the activation that made x, null if none or unknown
   bool x_is_input = false;   // x is the program's: the step before this layer's first gathers it
   bool x_is_data = false;    // x has the zeros of the data: nothing before it fills them in
+  bool only_reads = false;   // set by forward(): no step of the layer writes x, ever, and what they
+                             // read of it goes through arithmetic
   bool took_before = false;  // set by backward(): dx is the gradient with respect to what is before
   int x = kNoBuffer, y = kNoBuffer, dy = kNoBuffer, dx = kNoBuffer;
   int live = kNoBuffer;  // where x is not zero, if the layer leaves zeros out

@@ -26,14 +26,14 @@ struct Run {
   bool training = false;  // for layers of the host
   uint64_t seed = 0;      // of dropout
   uint32_t step = 0;      // counts batches, for dropout
-  float* arena = nullptr;
-  const int64_t* offsets = nullptr;
+  float* const* buffers = nullptr;
+  bool in_place = false;  // the input's buffer is the caller's own array: nothing is to be gathered
   float* parameters = nullptr;
   float* gradients = nullptr;
   std::function<void()> service;  // called by worker 0 between tiles; may throw
   FloatState caller = 0;          // what code of the host runs under
 
-  float* buffer(int id) const { return arena + offsets[id]; }
+  float* buffer(int id) const { return buffers[id]; }
   bool has_few_workers(int most) const { return 1 < workers && workers <= most; }
 };
 

@@ -45,8 +45,11 @@ Trainer::Trainer(std::shared_ptr<Network> network, Mode mode, int64_t capacity,
   add_gather();
   std::vector<Place> places = network_->add_forward(program_, x_, fused_);
   output_ = places.empty() ? x_ : places.back().y;
+  only_reads_ = output_ != x_;
   for (const Place& place : places) {
-    if (place.x == x_) column_workers_ = std::max(column_workers_, place.column_workers);
+    if (place.x != x_) continue;
+    column_workers_ = std::max(column_workers_, place.column_workers);
+    only_reads_ = only_reads_ && place.only_reads;
   }
   if (program_.predicts()) {
     add_output();
@@ -105,6 +108,8 @@ void Trainer::start(const Pass& pass) {
   if (pass.count > 0 && iota_.size() == 0) {
     if (mode() == Mode::train) network_->gradients();  // makes them
     arena_ = AlignedArray<float>(program_.arena_floats());
+    buffers_.clear();
+    for (const int64_t offset : program_.offsets()) buffers_.push_back(arena_.data() + offset);
     iota_ = AlignedArray<int64_t>(capacity());
     std::iota(iota_.data(), iota_.data() + capacity(), int64_t{0});
   }
@@ -114,6 +119,16 @@ void Trainer::start(const Pass& pass) {
   }
   pass_ = pass;
   position_ = 0;
+  run_.in_place = reads_in_place(pass);
+  if (pass.count > 0 && !run_.in_place) buffers_[x_] = arena_.data() + program_.offsets()[x_];
+}
+
+// Are the rows as a gathered batch would have them, one after the other?
+bool Trainer::reads_in_place(const Pass& pass) const {
+  const auto row = element_count(network_->input()) * static_cast<int64_t>(sizeof(float));
+  return only_reads_ && pass.order == nullptr && pass.x.dtype == DType::float32 &&
+         (pass.x.row_bytes == row || pass.count == 1) &&
+         reinterpret_cast<uintptr_t>(pass.x.data) % sizeof(float) == 0;
 }
 
 // A worker that never gets a tile would only be woken, and a few tiles a batch do not pay for what
@@ -135,6 +150,10 @@ bool Trainer::next_batch() {
   const int64_t rows = std::min(pass_.batch, pass_.count - position_);
   if (rows <= 0) return false;
   run_.rows = rows;
+  if (run_.in_place) {
+    const char* first = static_cast<const char*>(pass_.x.data) + position_ * pass_.x.row_bytes;
+    buffers_[x_] = const_cast<float*>(reinterpret_cast<const float*>(first));
+  }
   index_ = pass_.order ? pass_.order + position_ : iota_.data();
   index_base_ = pass_.order ? 0 : position_;
   if (optimizer_ && mode() == Mode::train) {
@@ -154,8 +173,7 @@ int64_t Trainer::run(int64_t batches, double seconds, const std::function<void()
   run_.workers = num_threads();
   run_.training = program_.as_in_training();
   run_.seed = seed_;
-  run_.arena = arena_.data();
-  run_.offsets = program_.offsets().data();
+  run_.buffers = buffers_.data();
   run_.parameters = network_->parameters();
   run_.gradients = mode() == Mode::train ? network_->gradients() : nullptr;
 

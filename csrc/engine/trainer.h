@@ -79,6 +79,7 @@ class Trainer {
   void add_loss(const std::vector<Place>& places);
   void add_host_rows(int y);
   void add_totals();
+  bool reads_in_place(const Pass& pass) const;
   bool next_batch();
   int workers_for(const Run& run, int64_t batches) const;
 
@@ -91,11 +92,13 @@ class Trainer {
 
   int64_t cols_ = 1, inner_ = 1;  // output.back(), and the product of the other axes
   bool fused_ = false;            // the loss takes logits
+  bool only_reads_ = false;       // no step writes x
   int column_workers_ = 0;        // from two to so many share out the columns of x, not its rows
   int x_ = kNoBuffer, y_true_ = kNoBuffer, weights_ = kNoBuffer;
   int output_ = kNoBuffer, dy_ = kNoBuffer, values_ = kNoBuffer;
 
   AlignedArray<float> arena_, scratch_;
+  std::vector<float*> buffers_;  // in the arena, but for an input that is read in place
   AlignedArray<int64_t> iota_;
 
   Pass pass_;

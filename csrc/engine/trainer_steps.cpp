@@ -42,6 +42,7 @@ void Trainer::add_gather() {
        .uses = {x_},
        .tiles =
            [=](const Run& run) {
+             if (run.in_place) return int64_t{0};
              return pieces(run).count() * (by_columns(run) ? columns.count() : 1);
            },
        .body =

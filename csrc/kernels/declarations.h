@@ -19,7 +19,7 @@ namespace lamina::LAMINA_ISA {
 // gemm.cpp
 void gemm_block(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t a_col,
                 const float* b, int64_t b_row, int64_t m, int64_t n, int64_t k, float alpha,
-                float beta, const GemmEpilogue* epilogue, const LiveTerms* live);
+                float beta, const GemmEpilogue* epilogue, const LiveTerms* live, int64_t ahead);
 void gemm_strips(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t a_col,
                  const float* strips, int64_t m, int64_t n, int64_t k, float alpha, float beta,
                  const GemmEpilogue* epilogue);
@@ -32,7 +32,7 @@ void gemm_turn(float* c, int64_t c_row, const float* turned, int64_t turned_row,
 
 // zeros.cpp
 void nonzero_bits(uint32_t* by_row, int64_t words, uint32_t* by_column, int32_t* terms,
-                  const float* x, int64_t x_row, int64_t rows, int64_t cols);
+                  const float* x, int64_t x_row, int64_t rows, int64_t cols, int64_t fetched);
 bool all_finite(const float* x, int64_t n);
 
 // split.cpp

@@ -24,7 +24,18 @@ struct Block {
   float alpha, beta;
   const GemmEpilogue* epilogue;  // null, linear without bias, or bias with linear or relu
   const LiveTerms* live;         // null: all terms
+  int64_t ahead = 0;             // from a row of A to one that will be read later; 0: none
 };
+
+// Asks for as large a part of some rows of A as the columns from j on are of C: the rows are too
+// short for the hardware to foresee, and all at once would have to wait for each other.
+LAMINA_INLINE void fetch_rows(const float* a, int64_t a_row, int64_t rows, int64_t k, int64_t j,
+                              int64_t width, int64_t n) {
+  const int64_t lines = (k + kLanes - 1) / kLanes, end = lines * (j + width) / n;
+  for (int64_t line = lines * j / n; line < end && line < lines; ++line) {
+    for (int64_t r = 0; r < rows; ++r) prefetch_second(a + r * a_row + line * kLanes);
+  }
+}
 
 // Calls body(p) for the terms that any of the rows i0 .. i0 + rows takes.
 template <int rows, class Body>
@@ -150,6 +161,10 @@ void all_tiles(const Block& t, int64_t m, int64_t n) {
   for (int64_t j = 0; j < n; j += kLanes * vectors) {
     for (int64_t band = 0, i = 0; band < bands; ++band) {
       const int64_t height = (m - i + bands - band - 1) / (bands - band);
+      if (!live && t.ahead != 0) {
+        const float* later = t.a + i * t.a_row + t.ahead;
+        fetch_rows(later, t.a_row, height, t.k, j, kLanes * vectors, n);
+      }
       row_of_tiles<rows, vectors, live>(t, i, j, n - j, height);
       i += height;
     }
@@ -198,10 +213,11 @@ LAMINA_INLINE void transpose_block(float* to, int64_t to_row, const float* from,
 
 void gemm_block(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t a_col,
                 const float* b, int64_t b_row, int64_t m, int64_t n, int64_t k, float alpha,
-                float beta, const GemmEpilogue* epilogue, const LiveTerms* live) {
+                float beta, const GemmEpilogue* epilogue, const LiveTerms* live, int64_t ahead) {
   const bool in_tile = is_done_in_tile(epilogue);
-  const Block t{c,   c_row, a, a_row, a_col, b, b_row, k, alpha, beta, in_tile ? epilogue : nullptr,
-                live};
+  const Block t{
+      c,    c_row, a, a_row, a_col, b, b_row, k, alpha, beta, in_tile ? epilogue : nullptr,
+      live, ahead};
   if (live != nullptr) {
     all_tiles<kLiveRows, live_vectors, true>(t, m, n);
   } else if (m == 1) {
@@ -216,8 +232,7 @@ void gemm_block(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t 
 
 // A few bands of rows meet all strips before the next bands do: A and C come from far away once,
 // and B, which all bands share, from a cache in the order that the hardware foresees. A strip that
-// fits into the first-level cache meets several bands there (strip_bands). The rows of A are too
-// short for the hardware to foresee, so those of the next bands are fetched meanwhile. (One core of
+// fits into the first-level cache meets several bands there (strip_bands). (One core of
 // Zen 4. AVX-512, 4096 x 4096 x 4096: 0.98 of oneDNN's speed with one band, 0.89 with all. AVX2,
 // 2048 x 2048 x 2048: 75 GFLOP/s with 12 bands and strips of 16 columns, 59 with one and 64.)
 void gemm_strips(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t a_col,
@@ -228,14 +243,12 @@ void gemm_strips(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t
   Block t{c, c_row, a, a_row, a_col, strips, kWidth, k, alpha, beta, of_tile, nullptr};
   const int64_t bands = (m + tile_rows - 1) / tile_rows;
   const auto row = [=](int64_t band) { return band < bands ? m * band / bands : m; };
-  const int64_t lines = a_col == 1 ? (k + kLanes - 1) / kLanes : 0;
   for (int64_t band = 0, next; band < bands; band = next) {
     next = band + strip_bands < bands ? band + strip_bands : bands;
     for (int64_t j = 0; j < n; j += kWidth) {
-      for (int64_t line = lines * j / n; line < lines * (j + kWidth) / n && line < lines; ++line) {
-        for (int64_t r = row(next); r < row(next + strip_bands); ++r) {
-          prefetch_second(a + r * a_row + line * kLanes);
-        }
+      if (a_col == 1) {
+        const int64_t rows = row(next + strip_bands) - row(next);
+        fetch_rows(a + row(next) * a_row, a_row, rows, k, j, kWidth, n);
       }
       t.b = strips + j * k - j;
       for (int64_t b = band; b < next; ++b) {

@@ -158,10 +158,12 @@ struct Kernels {
   // One block of a product: C (m x n) = alpha * A (m x k) B (k x n) + beta * C.
   //   A[i, p] = a[i * a_row + p * a_col], B[p, j] = b[p * b_row + j], C[i, j] = c[i * c_row + j].
   // Every C[i, j] is one chain of FMAs over p from 0, started at zero. With beta = 0 C may be
-  // uninitialised. epilogue and live are optional; without live all terms are computed.
+  // uninitialised. epilogue and live are optional; without live all terms are computed. What lies
+  // `ahead` floats after each element of A is asked for meanwhile, if that is not 0.
   void (*gemm_block)(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t a_col,
                      const float* b, int64_t b_row, int64_t m, int64_t n, int64_t k, float alpha,
-                     float beta, const GemmEpilogue* epilogue, const LiveTerms* live);
+                     float beta, const GemmEpilogue* epilogue, const LiveTerms* live,
+                     int64_t ahead);
   // The same with B[p, j] = strips[j / w * k * w + p * w + j % w], w being the ISA's own, a divisor
   // of kStripColumns.
   void (*gemm_strips)(float* c, int64_t c_row, const float* a, int64_t a_row, int64_t a_col,
@@ -182,9 +184,11 @@ struct Kernels {
   // --- zeros.cpp ------------------------------------------------------------------------------
   // Marks what is not zero in up to kLiveBits rows of x, x_row floats apart: bit j % 32 of
   // by_row[i * words + j / 32], and bit i of by_column[j] (optional). terms[0] is how many columns
-  // hold a mark, summed over every kLiveRows rows; terms[1] the reverse.
+  // hold a mark, summed over every kLiveRows rows; terms[1] the reverse. If the first few rows have
+  // no zero, all others are taken to have none, and are not read. `fetched` floats of each next row
+  // are asked for.
   void (*nonzero_bits)(uint32_t* by_row, int64_t words, uint32_t* by_column, int32_t* terms,
-                       const float* x, int64_t x_row, int64_t rows, int64_t cols);
+                       const float* x, int64_t x_row, int64_t rows, int64_t cols, int64_t fetched);
   bool (*all_finite)(const float* x, int64_t n);
 
   // --- split.cpp: the parts of a matrix in tiles of a matrix unit -----------------------------

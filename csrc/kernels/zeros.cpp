@@ -1,24 +1,43 @@
 // Where a matrix is zero, and whether another is finite: what a product must know to leave terms
 // out.
+#include <algorithm>
+
 #include "kernels/declarations.h"
 #include "kernels/simd.h"
 
 namespace lamina::LAMINA_ISA {
 
+// Rows that are looked at before x is taken to have no zeros.
+constexpr int64_t kSample = 4;
+
 void nonzero_bits(uint32_t* by_row, int64_t words, uint32_t* by_column, int32_t* terms,
-                  const float* x, int64_t x_row, int64_t rows, int64_t cols) {
+                  const float* x, int64_t x_row, int64_t rows, int64_t cols, int64_t fetched) {
   const auto column = [&](int64_t j) { return reinterpret_cast<int32_t*>(by_column + j); };
-  if (by_column != nullptr) {
-    for_each_vector(cols, [&](int64_t j, int64_t n) { store(column(j), splat(int32_t{0}), n); });
-  }
+  const auto fill_columns = [&](uint32_t bits) {
+    if (by_column == nullptr) return;
+    const i32x16 word = splat(static_cast<int32_t>(bits));
+    for_each_vector(cols, [&](int64_t j, int64_t n) { store(column(j), word, n); });
+  };
+  fill_columns(0);
+  bool any_zero = false;
   for (int64_t i = 0; i < rows; ++i) {
+    if (i == kSample && !any_zero) {
+      for (; i < rows; ++i) std::copy_n(by_row, words, by_row + i * words);
+      fill_columns(~uint32_t{0} >> (kLiveBits - rows));
+      break;
+    }
+    if (i + 1 < rows) {
+      for (int64_t j = 0; j < fetched; j += kLanes) prefetch_second(x + (i + 1) * x_row + j);
+    }
     const i32x16 here = splat(static_cast<int32_t>(uint32_t{1} << i));
     uint32_t word = 0;
     for_each_vector(cols, [&](int64_t j, int64_t n) {
       // Not <: NaN is a term.
       const mask16 nonzero = !(load_upto(x + i * x_row + j, n) == zero());
+      const uint32_t bits = to_bits(nonzero);
+      any_zero |= bits != (uint32_t{1} << n) - 1;
       const int64_t shift = j % kLiveBits;
-      word |= to_bits(nonzero) << shift;
+      word |= bits << shift;
       if (shift != 0 || j + n == cols) {
         by_row[i * words + j / kLiveBits] = word;
         word = 0;

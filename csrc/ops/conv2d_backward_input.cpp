@@ -195,7 +195,7 @@ void Conv2dBackwardInput::scatter(const Kernels& kernels, float* dx, const float
       kernels.gemm_block(scratch, depth(w), dy + chunks.begin(i) * w.filters + blocks.begin(p),
                          w.filters, 1, transposed + blocks.begin(p) * depth(w), depth(w),
                          chunks.length(i), depth(w), blocks.length(p), 1.0f, p == 0 ? 0.0f : 1.0f,
-                         nullptr, nullptr);
+                         nullptr, nullptr, 0);
     }
     if (blocks.count() > 0) {
       kernels.col2im_add(dx, scratch, w, chunks.begin(i), chunks.end(i));

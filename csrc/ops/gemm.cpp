@@ -129,7 +129,7 @@ void Gemm::run(const Kernels& kernels, float* c, const float* a, const float* b,
     const GemmEpilogue* after = last && epilogue != nullptr ? &shifted : nullptr;
     if (!packs()) {
       kernels.gemm_block(c, n, left, a_row, a_col, right, b_row, rows, columns, depth, alpha, old,
-                         after, nullptr);
+                         after, nullptr, 0);
       continue;
     }
     kernels.gemm_copy_strips(scratch, right, b_row, b_col, depth, columns);
@@ -161,13 +161,14 @@ void Gemm::run_turned(const Kernels& kernels, float* c, const float* a, const fl
     for (int64_t block = 0; block < blocks.count(); ++block) {
       const int64_t p = blocks.begin(block);
       kernels.gemm_block(turned, width, b + j * k + p, k, 1, right + p * width, width, length, m,
-                         blocks.length(block), 1.0f, block == 0 ? 0.0f : 1.0f, nullptr, nullptr);
+                         blocks.length(block), 1.0f, block == 0 ? 0.0f : 1.0f, nullptr, nullptr, 0);
     }
     kernels.gemm_turn(c + j, n, turned, width, m, length);
     if (epilogue == nullptr) continue;
     GemmEpilogue after = *epilogue;
     if (after.bias != nullptr) after.bias += j;
-    kernels.gemm_block(c + j, n, right, 0, 0, right, 0, m, length, 0, 1.0f, 1.0f, &after, nullptr);
+    kernels.gemm_block(c + j, n, right, 0, 0, right, 0, m, length, 0, 1.0f, 1.0f, &after, nullptr,
+                       0);
   }
 }
 

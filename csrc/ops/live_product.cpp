@@ -42,10 +42,13 @@ int64_t LiveMap::row_tiles() const { return words(rows); }
 
 // (10,000 predictions on two threads: 13 ms, by blocks 21.)
 void LiveMap::scan_rows(const Kernels& kernels, float* map, const float* x, int64_t tile) const {
-  for (int64_t i = tile; i < block_tiles(); i += row_tiles()) scan_block(kernels, map, x, i);
+  for (int64_t i = tile; i < block_tiles(); i += row_tiles()) {
+    scan_block(kernels, map, x, i, from_memory && i == tile ? cols : 0);
+  }
 }
 
-void LiveMap::scan_block(const Kernels& kernels, float* map, const float* x, int64_t tile) const {
+void LiveMap::scan_block(const Kernels& kernels, float* map, const float* x, int64_t tile,
+                         int64_t fetched) const {
   const Parts parts(*this, map);
   const GemmBlocks blocks{cols};
   const int64_t block = tile / row_tiles(), word = tile % row_tiles();
@@ -53,7 +56,7 @@ void LiveMap::scan_block(const Kernels& kernels, float* map, const float* x, int
   kernels.nonzero_bits(parts.rows_of(*this, block, row), words(blocks.length(block)),
                        transposed ? parts.by_column + word * cols + column : nullptr,
                        parts.terms + 2 * tile, x + row * cols + column, cols,
-                       std::min(kLiveBits, rows - row), blocks.length(block));
+                       std::min(kLiveBits, rows - row), blocks.length(block), fetched);
 }
 
 bool LiveProduct::may_pay() const {
@@ -136,7 +139,7 @@ void LiveProduct::finish(const Kernels& kernels, float* c, const float* partial,
   }
   const float* no_terms = partial;
   kernels.gemm_block(c + begin, n_, no_terms, 0, 0, no_terms, n_, rows, n_, 0, 1.0f, 1.0f,
-                     &epilogue, nullptr);
+                     &epilogue, nullptr, 0);
 }
 
 // Rows of sums = beta * sums + the terms of a block.
@@ -150,9 +153,12 @@ void LiveProduct::add_block(const Kernels& kernels, float* sums, const float* x,
       trans_ ? LiveTerms{parts.by_column + word * map_.cols + row, 1, map_.cols, always + word}
              : LiveTerms{parts.rows_of(map_, block, row), words(length), 1, always + word};
   const int64_t a_row = trans_ ? 1 : map_.cols, a_col = trans_ ? map_.cols : 1;
+  // After a block of columns comes the next one, after the last the first of the next rows.
+  const bool last = block + 1 == blocks().count();
+  const int64_t ahead = map_.from_memory && !trans_ ? (last ? rows * a_row - p : length) : 0;
   kernels.gemm_block(sums + row * n_, n_, x + row * a_row + p * a_col, a_row, a_col, b + p * n_, n_,
                      rows, n_, length, 1.0f, beta, epilogue,
-                     leaves_out(map, block, row, rows) ? &live : nullptr);
+                     leaves_out(map, block, row, rows) ? &live : nullptr, ahead);
 }
 
 }  // namespace lamina::ops

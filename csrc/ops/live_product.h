@@ -15,7 +15,8 @@ namespace lamina::ops {
 // The map of X (rows x cols), in memory of floats().
 struct LiveMap {
   int64_t rows, cols;
-  bool transposed;  // is X^T B wanted too?
+  bool transposed;   // is X^T B wanted too?
+  bool from_memory;  // X comes from there: it is asked for ahead
 
   int64_t floats() const;
 
@@ -23,7 +24,8 @@ struct LiveMap {
   int64_t row_tiles() const;
   void scan_rows(const Kernels& kernels, float* map, const float* x, int64_t tile) const;
   int64_t block_tiles() const { return row_tiles() * GemmBlocks{cols}.count(); }
-  void scan_block(const Kernels& kernels, float* map, const float* x, int64_t tile) const;
+  void scan_block(const Kernels& kernels, float* map, const float* x, int64_t tile,
+                  int64_t fetched = 0) const;
 };
 
 // C = activation(X B + bias) or, if trans, C = X^T B; B and C have n columns. After the scan and

@@ -67,7 +67,7 @@ void LongProduct::sum(const Kernels& kernels, float* partial, const float* a, co
                           nullptr);
     } else {
       kernels.gemm_block(sums, n, a + p * a_col, a_row, a_col, b + p * n, n, m, n, depth, 1.0f,
-                         0.0f, nullptr, nullptr);
+                         0.0f, nullptr, nullptr, 0);
     }
   }
 }

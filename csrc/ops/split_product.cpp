@@ -48,7 +48,7 @@ class MatrixPanel final : public SplitPanel {
                         columns);
       kernels.gemm_block(square, kUnitSide, a_ + row * a_row_ + p * a_col_, a_row_, a_col_, strip,
                          kUnitSide, rows, columns, depth, 1.0f, block == 0 ? 0.0f : 1.0f, nullptr,
-                         nullptr);
+                         nullptr, 0);
     }
   }
 

@@ -133,7 +133,7 @@ Winograd::Spoiled Winograd::multiply(const Kernels& kernels, float* y, const flo
         for (int64_t k = 0; k < blocks.count(); ++k) {
           kernels.gemm_block(out + p * out_plane, width, in + p * in_plane + blocks.begin(k), c, 1,
                              b + blocks.begin(k) * width, width, end - begin, width,
-                             blocks.length(k), 1.0f, k == 0 ? 0.0f : 1.0f, nullptr, nullptr);
+                             blocks.length(k), 1.0f, k == 0 ? 0.0f : 1.0f, nullptr, nullptr, 0);
         }
       }
       GemmEpilogue shifted =
@@ -184,7 +184,7 @@ bool Winograd::backward_kernel(const Kernels& kernels, float* dkernel, const flo
                    });
       for (int64_t p = 0; p < kPlanes; ++p) {
         kernels.gemm_block(sums + p * sum_plane, f, in + p * in_plane, 1, c, out + p * out_plane, f,
-                           c, f, q1 - q0, 1.0f, beta, nullptr, nullptr);
+                           c, f, q1 - q0, 1.0f, beta, nullptr, nullptr, 0);
       }
     }
   }

@@ -30,15 +30,19 @@ def all_terms():
 
 
 def assert_same_training(x, units, batch_size, *keep, **options):
+    """float32 is read where it is, float64 gathered."""
     y = np.random.default_rng(4).normal(size=(len(x), units)).astype(np.float32)
     weights = []
-    for before in (keep, [*keep, all_terms]):
+    wide = x.astype(np.float64)
+    for before, rows in (([*keep, all_terms], x), (keep, x), (keep, wide)):
         la.utils.set_random_seed(9)
-        model = dense(x, units, *(make() for make in before), **options)
-        model.fit(x, y, batch_size=batch_size, epochs=2, shuffle=False, verbose=0)
-        weights.append([*model.get_weights(), model.predict(x, batch_size=batch_size, verbose=0)])
-    for lean, full in zip(*weights, strict=True):
-        assert_bits(lean, full)
+        model = dense(rows, units, *(make() for make in before), **options)
+        model.fit(rows, y, batch_size=batch_size, epochs=2, shuffle=False, verbose=0)
+        outputs = model.predict(rows, batch_size=batch_size, verbose=0)
+        weights.append([*model.get_weights(), outputs])
+    for full, *lean in zip(*weights, strict=True):
+        for got in lean:
+            assert_bits(got, full)
 
 
 @pytest.mark.parametrize("density", [0.0, 0.03, 0.2, 0.45, 1.0])
@@ -51,6 +55,17 @@ def test_the_bits_of_the_full_product(rows, density):
 @pytest.mark.parametrize("units", [31, 32, 48, 130, 512, 513])
 def test_every_width(columns, units):
     assert_same_training(sparse_rows(21, columns, 0.15), units, 12)
+
+
+@pytest.mark.parametrize("rows", [32, 40, 61])
+@pytest.mark.parametrize("dense_rows", [3, 4, 5])
+def test_zeros_that_begin_after_a_few_rows(rows, dense_rows):
+    """Of every 32 rows the first ones decide whether zeros are looked for."""
+    x = sparse_rows(2 * rows, 230, 0.1)
+    for first in range(0, len(x), 32):
+        few = x[first : first + dense_rows]
+        few[...] = rng.uniform(1, 2, few.shape)
+    assert_same_training(x, 40, rows)
 
 
 def test_more_rows_than_a_block_of_terms():

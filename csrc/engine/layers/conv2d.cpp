@@ -37,6 +37,7 @@ class Conv2D final : public Layer {
   const ActivationSpec* last_activation() const override { return &activation_; }
 
   void forward(Program& program, Place& place) const override {
+    place.only_reads = true;
     const ops::Conv2dForward conv{window(place.input)};
     const int x = place.x, z = program.buffer(place.output_size());
     const int64_t kernel = place.params[0], bias = use_bias_ ? place.params[1] : -1;

@@ -32,6 +32,7 @@ class Dense final : public Layer {
   const ActivationSpec* last_activation() const override { return &activation_; }
 
   void forward(Program& program, Place& place) const override {
+    place.only_reads = true;
     const int64_t inputs = place.input.back(), units = units_;
     const int64_t per_row = rows_per_row(place);
     const int x = place.x, z = program.buffer(place.output_size());

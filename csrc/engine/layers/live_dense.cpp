@@ -18,14 +18,16 @@ bool LiveDense::add_forward(Program& program, Place& place, const std::string& n
                             Activation activation, float alpha) const {
   const LiveDense self = *this;
   const bool training = program.training();
-  const ops::LiveProduct most = product(program.capacity(), training, false);
-  const int64_t rows = program.capacity() * rows_per_row;
+  Run full;
+  full.rows = program.capacity();
+  const ops::LiveProduct most = product(full, training, false);
+  const int64_t rows = full.rows * rows_per_row;
   if (!place.x_is_data || !most.may_pay() ||
       multiplies_in_parts(program, {.m = rows, .n = units, .k = inputs}) ||
       multiplies_in_parts(program, {.m = inputs, .n = units, .k = rows})) {
     return false;
   }
-  const auto forward = [=](const Run& run) { return self.product(run.rows, training, false); };
+  const auto forward = [=](const Run& run) { return self.product(run, training, false); };
   const auto epilogue = [=](const Run& run) -> GemmEpilogue {
     return {self.bias < 0 ? nullptr : run.parameters + self.bias, activation, alpha};
   };
@@ -34,7 +36,9 @@ bool LiveDense::add_forward(Program& program, Place& place, const std::string& n
   const auto along_k = [=](const Run& run) { return run.has_few_workers(few); };
   place.column_workers = few;
   const bool gathered = place.x_is_input && rows_per_row == 1;
-  const auto follows_gather = [=](const Run& run) { return gathered && along_k(run); };
+  const auto follows_gather = [=](const Run& run) {
+    return gathered && !run.in_place && along_k(run);
+  };
 
   const int x = place.x, live = place.live = program.buffer(0, most.map().floats());
   const int always = program.buffer(0, most.check_words());
@@ -109,8 +113,10 @@ bool LiveDense::add_kernel_gradient(Program& program, const Place& place,
       .m = inputs, .n = units, .k = program.capacity() * rows_per_row, .trans_a = true};
   // A long batch of few columns is shared out along the batch instead.
   if (live == kNoBuffer || ops::LongProduct{plain}.rounds() > 0) return false;
-  const auto gradient = [=](const Run& run) { return self.product(run.rows, true, true); };
-  const int always = program.buffer(0, product(program.capacity(), true, true).check_words());
+  const auto gradient = [=](const Run& run) { return self.product(run, true, true); };
+  Run full;
+  full.rows = program.capacity();
+  const int always = program.buffer(0, gradient(full).check_words());
   const auto words = [=](const Run& run) {
     return ops::Pieces{gradient(run).check_words(), kCheckedWords};
   };

@@ -20,8 +20,8 @@ struct LiveDense {
   bool add_kernel_gradient(Program& program, const Place& place, const std::string& name) const;
 
  private:
-  ops::LiveProduct product(int64_t rows, bool training, bool gradient) const {
-    return {{rows * rows_per_row, inputs, training}, units, gradient};
+  ops::LiveProduct product(const Run& run, bool training, bool gradient) const {
+    return {{run.rows * rows_per_row, inputs, training, run.in_place}, units, gradient};
   }
 };
 

@@ -24,6 +24,7 @@ class ActivationLayer final : public Layer {
   void forward(Program& program, Place& place) const override {
     if (place.skip_activation || spec_.is(Activation::linear)) {
       place.y = place.x;
+      place.only_reads = true;
       return;
     }
     const int64_t size = place.input_size();
@@ -68,6 +69,7 @@ class Dropout final : public Layer {
   void forward(Program& program, Place& place) const override {
     if (rate_ == 0.0f || !program.as_in_training()) {
       place.y = place.x;
+      place.only_reads = true;
       return;
     }
     place.y = program.buffer(place.input_size());
@@ -124,7 +126,10 @@ class Reshape final : public Layer {
 
   bool keeps_zeros() const override { return true; }
 
-  void forward(Program&, Place& place) const override { place.y = place.x; }
+  void forward(Program&, Place& place) const override {
+    place.y = place.x;
+    place.only_reads = true;
+  }
   void backward(Program&, Place& place) const override { place.dx = place.dy; }
 
  private:
