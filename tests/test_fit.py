@@ -330,6 +330,46 @@ def test_every_validation_begins_at_the_first_row():
         assert h["val_accuracy"] == [want[1]] * 3
 
 
+def test_evaluation_takes_batches_together_unless_their_size_is_given(capsys):
+    x, y = data(700)
+    sizes = []
+
+    class Watched(la.metrics.Metric):
+        def forward(self, y_true, y_pred):
+            sizes.append(len(y_true))
+            return y_pred[:, 0]
+
+    def seen(work, **options):
+        sizes.clear()
+        result = work(x, y, verbose=0, **options)
+        return result, list(sizes)
+
+    m = model(metrics=[Watched()])
+    want, together = seen(m.evaluate)
+    assert together == [256, 256, 188]
+    hook = la.callbacks.LambdaCallback(on_test_batch_end=lambda batch, logs: None)
+    alone = [32] * 21 + [28]
+    for options, expected in (
+        ({"batch_size": 300}, [300, 300, 100]),
+        ({"batch_size": 32}, alone),
+        ({"callbacks": [hook]}, alone),
+        ({"steps": 99}, alone),
+    ):
+        got, parts = seen(m.evaluate, **options)
+        assert parts == expected
+        assert got == pytest.approx(want, rel=700 * 2**-52)  # sums in double
+    assert seen(m.evaluate, steps=3)[1] == [32] * 3
+    m.evaluate(x, y, verbose=1)
+    assert capsys.readouterr().out.startswith("22/22 ")
+
+    split = {"validation_split": 0.5}
+    trained = [32] * 10 + [30]
+    assert seen(m.fit, **split)[1] == [*trained, 256, 94]
+    assert seen(m.fit, **split, validation_batch_size=200)[1] == [*trained, 200, 150]
+    assert seen(m.fit, **split, batch_size=175)[1] == [175] * 4
+    assert seen(m.fit, **split, validation_steps=2)[1] == [*trained, 32, 32]
+
+
 # ---- iterables of batches
 
 

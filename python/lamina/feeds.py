@@ -6,7 +6,8 @@ same to the loop in training.py:
     steps            batches in an epoch, None if it shows only at the end
     begin_epoch()
     more()           whether there is another batch
-    run(p, limit, seconds) -> batches that were run, 0 at the end of the epoch's data
+    run(p, limit, seconds) -> batches that were run, 0 at the end of the epoch's data; at least one
+                     where there is one, even in no time
 """
 
 from __future__ import annotations
@@ -44,6 +45,11 @@ class Pass:
             self._rows, self._weight = 0, 0.0
         return self.runner
 
+    def rows_at_once(self) -> int:
+        """That the mode handles best, where nothing depends on the size of a batch."""
+        self._model._realise()
+        return self._model._rows_at_once
+
     def saw(self, rows: int, weight: float) -> None:
         """Only where runners can change in mid-pass: how much stands behind the means."""
         self._rows += rows
@@ -80,10 +86,13 @@ class ArrayFeed:
     `steps`, where given, bounds an epoch. With `goes_on` it may also be more than the batches in
     the data: the visit goes on where the last epoch ended, and begins again, newly shuffled, at
     the end of the data. Without, every epoch begins at the first row.
+
+    With `joins` (and without steps) the core may take several batches together, as a test can,
+    unless they are asked for one by one.
     """
 
     def __init__(
-        self, x, y, weight, batch_size: int, shuffle=False, steps=None, goes_on=False
+        self, x, y, weight, batch_size: int, shuffle=False, steps=None, goes_on=False, joins=False
     ) -> None:
         self.x, self.y, self.weight = x, y, weight
         self.rows = len(x)
@@ -92,6 +101,7 @@ class ArrayFeed:
         self._endless = goes_on and steps is not None
         self.steps = batches if steps is None else steps if goes_on else min(steps, batches)
         self._shuffle = shuffle
+        self._joins = joins and steps is None
         self._started = False
         self._left = 0
 
@@ -106,7 +116,10 @@ class ArrayFeed:
     def run(self, p: Pass, limit: int, seconds: float) -> int:
         if self._left == 0:
             return 0
-        size = min(self.batch_size, self.rows)
+        together = 1
+        if self._joins and limit > 1:
+            together = max(1, p.rows_at_once() // self.batch_size)
+        size = min(together * self.batch_size, self.rows)
         runner = p.use(size)
         if not self._started:
             self._start(runner, size)
@@ -114,6 +127,7 @@ class ArrayFeed:
         if done == 0 and self._endless:
             self._start(runner, size)
             done = runner.run(min(limit, self._left), seconds)
+        done = min(together * done, self._left)
         self._left -= done
         return done
 

@@ -46,7 +46,9 @@ class Inference(Compilable):
         """The loss and metrics on data, without training: a list in the order of metrics_names,
         the loss alone (a float) where there are no metrics, or a dict with return_dict=True.
 
-        x, y, sample_weight: as in fit. steps: only so many batches.
+        x, y, sample_weight: as in fit. batch_size (by default as many rows as a few MB hold, at
+        least 32) costs or saves memory and time only. steps: only so many batches, by default of
+        32 rows.
         """
         self._require_loss("evaluate")
         verbose = _checks.verbose(verbose)
@@ -68,7 +70,7 @@ class Inference(Compilable):
         size = _checks.batch_size(batch_size)
         shapes = self._shapes_for(x)
         rows = feeds.checked_rows(x, y, sample_weight, self, shapes)
-        return feeds.ArrayFeed(*rows, size, steps=steps), shapes
+        return feeds.ArrayFeed(*rows, size, steps=steps, joins=batch_size is None), shapes
 
     def _returned(self, logs: dict, return_dict: bool):
         if return_dict:
@@ -220,10 +222,11 @@ class Inference(Compilable):
         this size: a MemoryReport of ints that add up to its `total`, and that prints as a table.
 
         Computed by laying the buffers out, without allocating them. batch_size None: the mode's
-        own, which for predict(x) is as many rows as a few MB hold. Beside it come, for as long as
-        a call lasts: 8 bytes a row for the order of shuffled rows (16 while it is drawn), targets
-        and weights that had to be converted (4 bytes a number), the outputs of predict, and up to
-        a few MB while arguments are checked. x is never copied where the core can read it.
+        own, which for evaluate(x, y) and predict(x) is as many rows as a few MB hold. Beside it
+        come, for as long as a call lasts: 8 bytes a row for the order of shuffled rows (16 while
+        it is drawn), targets and weights that had to be converted (4 bytes a number), the outputs
+        of predict, and up to a few MB while arguments are checked. x is never copied where the
+        core can read it.
 
         ValueError for a model that is not built, or not compiled where the mode asks for a loss.
         """
@@ -234,7 +237,7 @@ class Inference(Compilable):
             self._require_loss("memory_report")
         self._realise()
         size = _checks.batch_size(batch_size)
-        if batch_size is None and mode == "predict":
+        if batch_size is None and mode != "train":
             size = self._rows_at_once
         if mode == "train":
             self._check_backward()
@@ -267,7 +270,7 @@ class Inference(Compilable):
         done = 0
         if not hooks.overrides(mode):
             # The first batch alone: it is left out of the time a step takes.
-            count = feed.run(run, 1, 0.0)
+            count = feed.run(run, _ALL, 0.0)
             while count:
                 done += count
                 progress.update(done, self._logs(run) if progress.drawing else {})

@@ -51,7 +51,8 @@ class Trainer(Inference):
         verbose: 0 silent, 1 a bar, 2 a line an epoch; "auto" is 1.
         validation_split: share of the rows, the last ones before shuffling, to validate with.
         validation_data: (x, y), (x, y, sample_weight), or an iterable of batches; goes before
-        validation_split. validation_freq: every so many epochs, or a list of epochs from 1.
+        validation_split. validation_batch_size: by default batch_size, if that is given, else as
+        evaluate. validation_freq: every so many epochs, or a list of epochs from 1.
         class_weight: {class: weight}, 1 for the others. sample_weight: (n,).
         steps_per_epoch: batches an epoch; the data go on where the last epoch ended.
 
@@ -92,8 +93,8 @@ class Trainer(Inference):
                 weight = data.weights_of_classes(class_weight, rows[1], compiled.loss._sparse)
                 rows = (*rows[:2], weight)
             feed = feeds.ArrayFeed(*rows, size, bool(shuffle), steps, goes_on=True)
-        if validation_batch_size is None and feed.batch_size is not None:
-            validation_batch_size = feed.batch_size
+        if validation_batch_size is None:
+            validation_batch_size = batch_size
         validation = self._validation_feed(
             validation_data, held_back, validation_batch_size, validation_steps, shapes
         )
@@ -153,7 +154,7 @@ class Trainer(Inference):
         steps = _checks.steps("validation_steps", steps)
         size = _checks.batch_size(batch_size, "validation_batch_size")
         if held_back is not None:
-            return feeds.ArrayFeed(*held_back, size, steps=steps)
+            return feeds.ArrayFeed(*held_back, size, steps=steps, joins=batch_size is None)
         if validation is None:
             return None
         names = tuple(f"validation_data's {name}" for name in ("x", "y", "sample_weight"))
@@ -164,7 +165,7 @@ class Trainer(Inference):
                     f"{len(validation)} things"
                 )
             rows = feeds.checked_rows(*(*validation, None)[:3], self, shapes, names)
-            return feeds.ArrayFeed(*rows, size, steps=steps)
+            return feeds.ArrayFeed(*rows, size, steps=steps, joins=batch_size is None)
         if not feeds.is_iterable_of_batches(validation):
             raise TypeError(
                 "validation_data must be a tuple (x, y) or an iterable of batches, got "
