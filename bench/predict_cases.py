@@ -1,9 +1,14 @@
-"""Predictions of the MNIST model, NumPy in and NumPy out: one row, and 10,000 rows."""
+"""Predictions of the MNIST model, NumPy in and NumPy out: of one test image, and of all 10,000; and
+the same without zeros, which a layer may skip.
+"""
 
 import numpy as np
 
 from . import numpy_mlp, peers
 from .case import EPS, Case
+from .training.jobs import mnist, noise
+
+DENSE = ", dense input"
 
 
 def cases(names: list[str], smoke: bool):
@@ -14,19 +19,26 @@ def cases(names: list[str], smoke: bool):
         for shape in shapes
     ]
     models = {name: MODELS[name](weights) for name in names}
-    for rows in (1, 10_000):
-        x = rng.random((min(rows, 500) if smoke else rows, 784), dtype=np.float32)
+    images = mnist()[2].reshape(-1, 784)
+    for name, kind, rows in (
+        ("1 row", "", 1),
+        ("1 row", DENSE, 1),
+        ("10,000 rows", "", 500 if smoke else 10_000),
+        ("10,000 rows", DENSE, 500 if smoke else 10_000),
+    ):
+        x = images[:rows].copy()
+        if kind:
+            x += noise(rng, x.shape)
         contenders = {}
-        for name in names:
-            for label, model in models[name].items():
+        for peer in names:
+            for label, model in models[peer].items():
                 contenders[label] = lambda model=model, x=x: model(x)
-        name = "1 row" if rows == 1 else f"{rows:,} rows"
         # Rounding errors add up like a random walk (Higham and Mary, SIAM J. Sci. Comput. 41(5),
         # 2019): within 6 sqrt(terms) eps of a hidden unit's sum without cancellation, on either
         # side. The second layer's weights (columns of norm 1.4) and the softmax (slope at most
         # 1/4) do not enlarge that.
         scale = np.linalg.norm(x, axis=1).max() * np.linalg.norm(weights[0], axis=0).max()
-        yield Case(name, contenders, 2 * 6 * (784 + 128) ** 0.5 * EPS, scale=float(scale))
+        yield Case(name + kind, contenders, 2 * 6 * (784 + 128) ** 0.5 * EPS, scale=float(scale))
 
 
 def lamina_models(weights):

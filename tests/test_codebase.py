@@ -78,6 +78,18 @@ def test_the_core_never_prints_aborts_or_exits():
     assert offenders(pattern, lambda name: False) == []
 
 
+def test_weights_are_written_in_one_place_only():
+    """The one that tells the core."""
+    pattern = re.compile(r"_array(\[.*\])? [-+*/]?= (?!view$|array$|weight\._array\.copy\(\)$)")
+    found = [
+        (path.name, line.strip())
+        for path in sorted((ROOT / "python").rglob("*.py"))
+        for line in path.read_text().splitlines()
+        if "._array" in line and pattern.search(line)
+    ]
+    assert found == [("weight.py", "self._array[...] = value")]
+
+
 def test_no_unsafe_compiler_flags():
     for path in [ROOT / "CMakeLists.txt", *(ROOT / "cmake").glob("*.cmake")]:
         code = re.sub(r"#.*", "", path.read_text())

@@ -50,6 +50,7 @@ void bind_network(py::module_& m) {
                              })
       .def_property_readonly("size", &Network::size)
       .def_property_readonly("params", [](const Network& n) { return n.params(); })
+      .def("changed", &Network::changed)
       .def_property_readonly("weights", [=](py::object self) { return views(self, false); })
       .def_property_readonly("gradients", [=](py::object self) { return views(self, true); })
       .def_property_readonly("flat",

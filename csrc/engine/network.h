@@ -1,6 +1,7 @@
 // Layers chained over flat buffers: all parameters in one, all gradients in another.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -33,6 +34,9 @@ class Network {
   const std::vector<LayerPtr>& layers() const { return layers_; }
   const std::vector<Param>& params() const { return params_; }
   float* parameters() { return parameters_.data(); }
+  // Another number after every change of a parameter; whoever changes one says so.
+  uint64_t version() const { return version_; }
+  void changed() { ++version_; }
   float* gradients();  // zeros, made at the first call: a network that only predicts has none
   int64_t size() const { return parameters_.size(); }  // floats, padding between parameters too
 
@@ -54,6 +58,7 @@ class Network {
   std::vector<Param> params_;
   std::vector<bool> trainable_;
   AlignedArray<float> parameters_, gradients_;
+  std::atomic<uint64_t> version_{1};
 };
 
 }  // namespace lamina::engine

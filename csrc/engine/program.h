@@ -105,10 +105,10 @@ class Program {
   // beside the same phases of others.
   void add_gradient(std::vector<Step> phases);
   // A step whose results hold until the parameters change: when training it runs in its place in
-  // every batch, else once before the first batch of every call.
+  // every batch, else in prepare().
   void add_of_update(Step step);
-  // Looks at all units before the first batch of every call, which is its largest. After that the
-  // update tells: it has every parameter in a register.
+  // Looks at all units in prepare(), for the first batch of a call, which is its largest. After that
+  // the update tells: it has every parameter in a register.
   void watch(Watch watch);
   const std::vector<Watch>& watches() const { return watches_; }
   // A step that makes the batch count: it runs after all others, once nothing can fail any more,
@@ -125,8 +125,9 @@ class Program {
   const std::vector<int64_t>& offsets() const { return offsets_; }
   const std::vector<Step>& steps() const { return steps_; }
 
-  // Runs what comes before the first batch of a call; then, for every batch, all steps: by worker 0
-  // of the team; scratch holds scratch_floats() for each worker.
+  // Runs what comes before the first batch of a call, if the parameters may be others than in the
+  // last one; then, for every batch, all steps: by worker 0 of the team; scratch holds
+  // scratch_floats() for each worker.
   void prepare(const Run& run, Team& team, int workers, float* scratch) const;
   void execute(const Run& run, Team& team, int workers, float* scratch) const;
 
@@ -145,7 +146,7 @@ class Program {
   std::vector<Step> steps_, commits_;       // until finish(), which puts the commits last
   std::vector<RowStep> chain_;              // at the end of steps_, not yet cut
   std::vector<std::vector<Step>> waiting_;  // gradients, by phases
-  std::vector<Step> of_update_;             // before the first batch of a call
+  std::vector<Step> of_update_;             // in prepare()
   std::vector<Watch> watches_;
   size_t first_commit_ = 0;
   int64_t arena_floats_ = 0, scratch_floats_ = 0;

@@ -195,6 +195,7 @@ int64_t Trainer::run(int64_t batches, double seconds, const std::function<void()
     service();
   };
   run_.service = [&] { serve(Clock::now()); };  // until a batch turns out to be short
+  const uint64_t version = network_->version();
   int64_t done = 0;
   bool in_batch = next_batch();
   Team team(workers);
@@ -204,7 +205,10 @@ int64_t Trainer::run(int64_t batches, double seconds, const std::function<void()
     if (index != 0) return team.help(index);
     workers_ = run_.workers = count;
     try {
-      if (in_batch) program_.prepare(run_, team, count, scratch_.data());
+      if (in_batch && prepared_ != version) {
+        program_.prepare(run_, team, count, scratch_.data());
+        prepared_ = version;
+      }
       while (in_batch) {
         if (paces) run_.workers = pace_.workers(count);
         program_.execute(run_, team, run_.workers, scratch_.data());
@@ -223,6 +227,7 @@ int64_t Trainer::run(int64_t batches, double seconds, const std::function<void()
     }
     team.dismiss();
   });
+  if (program_.as_in_training()) network_->changed();
   busy_workers_ = std::max(busy_workers_, team.busy());
   run_.service = nullptr;
   if (!failure) return done;

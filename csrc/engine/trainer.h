@@ -100,6 +100,7 @@ class Trainer {
   AlignedArray<float> arena_, scratch_;
   std::vector<float*> buffers_;  // in the arena, but for an input that is read in place
   AlignedArray<int64_t> iota_;
+  uint64_t prepared_ = 0;  // the network's version that the program is prepared for, if any
 
   Pass pass_;
   int64_t position_ = 0;

@@ -5,7 +5,7 @@
 namespace lamina::ops {
 namespace {
 
-constexpr int64_t kLeastRows = 8;          // of C: the check reads all of B
+constexpr int64_t kLeastRows = 8;          // of C in training, where B keeps changing
 constexpr int64_t kLeastColumns = 32;      // of C: the scan costs as much as a few columns
 constexpr int64_t kMostColumns = 512;      // a strip of more would have to be copied, as Gemm does
 constexpr int64_t kTileWork = 1 << 19;     // multiply-adds
@@ -60,7 +60,8 @@ void LiveMap::scan_block(const Kernels& kernels, float* map, const float* x, int
 }
 
 bool LiveProduct::may_pay() const {
-  return m() >= kLeastRows && kLeastColumns <= n_ && n_ <= kMostColumns;
+  const bool enough = !map_.transposed || m() >= kLeastRows;
+  return enough && kLeastColumns <= n_ && n_ <= kMostColumns;
 }
 
 int LiveProduct::along_k_workers() const {
@@ -85,7 +86,7 @@ bool LiveProduct::leaves_out(const float* map, int64_t block, int64_t row, int64
   }
   const int64_t counted = std::min(end * kLiveBits, map_.rows) - begin * kLiveBits;
   const int64_t columns = trans_ ? map_.cols : blocks().length(block);
-  return 5 * taken * kLiveRows < 4 * counted * columns;
+  return 5 * taken < 4 * ceil_div(counted, kLiveRows) * columns;
 }
 
 int64_t LiveProduct::check_words() const { return words(k()); }
@@ -153,9 +154,11 @@ void LiveProduct::add_block(const Kernels& kernels, float* sums, const float* x,
       trans_ ? LiveTerms{parts.by_column + word * map_.cols + row, 1, map_.cols, always + word}
              : LiveTerms{parts.rows_of(map_, block, row), words(length), 1, always + word};
   const int64_t a_row = trans_ ? 1 : map_.cols, a_col = trans_ ? map_.cols : 1;
-  // After a block of columns comes the next one, after the last the first of the next rows.
-  const bool last = block + 1 == blocks().count();
-  const int64_t ahead = map_.from_memory && !trans_ ? (last ? rows * a_row - p : length) : 0;
+  int64_t ahead = 0;
+  if (map_.from_memory && !trans_) {  // the next block of columns, or the first of the next rows
+    const bool last = block + 1 == blocks().count();
+    ahead = !last ? length : row + rows < m() ? rows * a_row - p : 0;
+  }
   kernels.gemm_block(sums + row * n_, n_, x + row * a_row + p * a_col, a_row, a_col, b + p * n_, n_,
                      rows, n_, length, 1.0f, beta, epilogue,
                      leaves_out(map, block, row, rows) ? &live : nullptr, ahead);

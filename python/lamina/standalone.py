@@ -71,7 +71,7 @@ def call_layer(layer, x, training) -> np.ndarray:
     if training and not layer._is_host():
         for view, weight in copies:
             if not weight._trainable:  # moving averages
-                weight._array[...] = view
+                weight._write(view)
     return out
 
 

@@ -21,7 +21,8 @@ struct LiveDense {
 
  private:
   ops::LiveProduct product(const Run& run, bool training, bool gradient) const {
-    return {{run.rows * rows_per_row, inputs, training, run.in_place}, units, gradient};
+    return {
+        {run.rows * rows_per_row, inputs, training, run.in_place && run.rows > 1}, units, gradient};
   }
 };
 

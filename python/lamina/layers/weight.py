@@ -6,7 +6,7 @@ import weakref
 
 import numpy as np
 
-from .. import data
+from .. import _core, data
 
 
 class Weight:
@@ -35,7 +35,14 @@ class Weight:
 
     def assign(self, value) -> None:
         """Overwrite the weight. ValueError unless the shape is the same."""
-        self._array[...] = self._checked(value)
+        self._write(self._checked(value))
+
+    def _write(self, value: np.ndarray) -> None:
+        """The only way to write: the core keeps what it has made of the weights for predictions."""
+        self._array[...] = value
+        network = self._array.base
+        if isinstance(network, _core.Network):
+            network.changed()
 
     def _checked(self, value) -> np.ndarray:
         value = np.asarray(value)
@@ -83,4 +90,4 @@ def assign_all(own: list[Weight], values, who: str) -> None:
     # A value may be a view of another weight (swapping two): copy before the first is written.
     checked = [value.copy() for value in checked]
     for weight, value in zip(own, checked, strict=True):
-        weight._array[...] = value
+        weight._write(value)
