@@ -107,8 +107,8 @@ class Program {
   // A step whose results hold until the parameters change: when training it runs in its place in
   // every batch, else in prepare().
   void add_of_update(Step step);
-  // Looks at all units in prepare(), for the first batch of a call, which is its largest. After that
-  // the update tells: it has every parameter in a register.
+  // Looks at all units in prepare(), for the first batch of a call, which is its largest. After
+  // that the update tells: it has every parameter in a register.
   void watch(Watch watch);
   const std::vector<Watch>& watches() const { return watches_; }
   // A step that makes the batch count: it runs after all others, once nothing can fail any more,
