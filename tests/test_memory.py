@@ -134,8 +134,8 @@ def test_the_report_reads_well_and_adds_up():
     assert [line.split()[0] for line in lines[1:]] == [*report._fields[3:], "total"]
     small = model.memory_report(1, "predict")
     assert (small.gradients, small.optimizer) == (0, 0)
-    assert model.memory_report(None, "predict").batch_size == 256
-    assert model.memory_report(None, "test").batch_size == 256
+    assert model.memory_report(None, "predict").batch_size == 512
+    assert model.memory_report(None, "test").batch_size == 512
     assert model.memory_report(None).batch_size == 32
     assert "GB" in str(model.memory_report(10**9))  # laid out, not allocated
     assert str(small._replace(scratch=12)).splitlines()[-2].endswith(" 12 B")

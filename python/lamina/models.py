@@ -243,9 +243,9 @@ class Sequential(Trainer):
                 finally:
                     self._maker = None
                 bind_weights(self._layers, network)
-                # What predict takes at once: rows whose buffers are a few MB, between 32 and 256.
+                # What predict takes at once: rows whose buffers are a few MB, between 32 and 512.
                 widest = max(map(math.prod, [self._in_shape, *self._shapes]))
-                self._rows_at_once = max(32, min(256, (1 << 20) // max(1, widest)))
+                self._rows_at_once = max(32, min(512, (1 << 20) // max(1, widest)))
                 self._network = network
             return self._network
 
