@@ -100,9 +100,9 @@ def test_only_few_rows_go_the_short_way():
     m = model()
     m.predict(np.repeat(X, 20, axis=0), batch_size=800, verbose=0)
     _, runner = m._runners["predict"]
-    assert runner.batch_size == 800 and m._rows_at_once == 256
-    assert runner.predict_few(np.repeat(X, 7, axis=0), 256) is None
-    assert runner.predict_few(X, 256).shape == (40, 4)
+    assert runner.batch_size == 800 and m._rows_at_once == 512
+    assert runner.predict_few(np.repeat(X, 13, axis=0), 512) is None
+    assert runner.predict_few(X, 512).shape == (40, 4)
 
 
 def test_indices_are_still_checked():
