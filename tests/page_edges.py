@@ -79,6 +79,7 @@ def run_models(random, ends):
         [layers.Flatten(), layers.Dense(40)],
         [layers.Dense(40)],
         [layers.Conv2D(17, 3)],
+        [layers.Conv2D(17, 3, padding="same")],
         [layers.Conv2D(17, 2, padding="same", strides=2)],
         [layers.Rescaling(2.0), layers.Dense(3)],
         [layers.Activation("relu")],

@@ -17,11 +17,11 @@ from typing import NamedTuple
 from . import _checks, data
 from . import layers as _layers
 from ._names import auto_name, check_name, snake_case
+from .building import bind_weights, check_fits, make_network, unbuild
 from .layers.base import Layer
 from .layers.core import Dropout, Flatten, InputLayer, Reshape
 from .layers.embedding import Embedding
 from .layers.weight import assign_all
-from .standalone import bind_weights, make_network
 from .training import Trainer
 
 # Layers that hand an index on unchanged: an Embedding behind them is still the model's front.
@@ -98,7 +98,7 @@ class Sequential(Trainer):
         old = layer._input_shape, layer._output_shape
         if in_shape is not None:
             before = self._shapes[-1] if self._shapes else in_shape
-            layer._built_for(before)
+            check_fits(layer, before)
             after = layer._chain(before)
             layer._input_shape, layer._output_shape = before, after
             self._shapes.append(after)
@@ -138,7 +138,7 @@ class Sequential(Trainer):
         made = self._network is not None
         layer = self._remove_last()
         if not layer._weights:
-            layer._unmake()  # and is built for its next place
+            unbuild(layer)  # and is built for its next place
             if not made:
                 layer._input_shape = layer._output_shape = None
         for weight in layer._weights:  # or one small layer would keep the whole buffer alive
@@ -186,7 +186,7 @@ class Sequential(Trainer):
         """Each layer's output shape for this input; nothing is changed."""
         shapes, shape = [], tuple(input_shape)
         for layer in self._layers:
-            layer._built_for(shape)
+            check_fits(layer, shape)
             shape = layer._chain(shape)
             shapes.append(shape)
         return shapes

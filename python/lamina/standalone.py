@@ -10,6 +10,7 @@ import threading
 import numpy as np
 
 from . import _checks, _core, data
+from .building import bind_weights, check_fits, make_network
 
 
 def build_layer(layer, input_shape) -> None:
@@ -30,7 +31,7 @@ def _alone(layer, shape) -> _core.Network:
     with layer.__dict__.setdefault("_lock", threading.RLock()):
         network = layer.__dict__.get("_alone")
         if network is None or network.input_shape != shape:
-            layer._built_for(shape)
+            check_fits(layer, shape)
             network = make_network([layer], shape)
             if layer._model() is None:
                 bind_weights([layer], network)
@@ -73,63 +74,3 @@ def call_layer(layer, x, training) -> np.ndarray:
             if not weight._trainable:  # moving averages
                 weight._write(view)
     return out
-
-
-def make_network(layers, input_shape) -> _core.Network:
-    """The core's network of these layers, holding their weights or newly initialised ones.
-
-    The layers themselves are left as they are until `bind_weights`.
-    """
-    fresh = [layer for layer in layers if layer._made_for is None]
-    try:
-        return _network_of(layers, tuple(input_shape))
-    except BaseException:
-        for layer in fresh:
-            layer._unmake()
-        raise
-
-
-def _network_of(layers, input_shape) -> _core.Network:
-    from . import initializers
-
-    shape, cores = input_shape, []
-    for layer in layers:
-        layer._built_for(shape)
-        core = layer._make(shape)
-        cores.append(core)
-        shape = tuple(core.output_shape(shape))
-    try:
-        network = _core.Network(input_shape, cores)
-    except MemoryError:
-        labels = ", ".join(layer._label for layer in layers)
-        raise MemoryError(f"there is not enough memory for the weights of {labels}") from None
-    for param, view in zip(network.params, network.weights, strict=True):
-        layer = layers[param.layer]
-        old = layer._find(param.name)
-        if old is None:
-            who = f"{layer._label}, weight '{param.name}'"
-            initializers.fill(layer._initializer(param.name), view, who)
-        elif old.shape != view.shape:
-            raise ValueError(
-                f"{layer._label}: weight '{param.name}' has shape {old.shape}, and its new place "
-                f"takes {view.shape}"
-            )
-        else:
-            view[...] = old._array
-    return network
-
-
-def bind_weights(layers, network) -> None:
-    """Make the layers' weights views of the network's."""
-    from .layers.weight import Weight
-
-    shapes = [tuple(network.input_shape), *map(tuple, network.output_shapes)]
-    for i, layer in enumerate(layers):
-        layer._input_shape, layer._output_shape = shapes[i], shapes[i + 1]
-    for param, view in zip(network.params, network.weights, strict=True):
-        layer = layers[param.layer]
-        weight = layer._find(param.name)
-        if weight is None:
-            layer._weights.append(Weight(layer, param.name, view, param.trainable))
-        else:
-            weight._array = view

@@ -339,6 +339,9 @@ class Layer:
     def _is_host(self) -> bool:
         return type(self)._core_layer is Layer._core_layer
 
+    def _defines_build(self) -> bool:
+        return type(self).build is not Layer.build
+
     def _defines_backward(self) -> bool:
         own = getattr(self.backward, "__func__", None) is not Layer.backward
         return own or not self._is_host()
@@ -357,44 +360,9 @@ class Layer:
             return output_shape(self, input_shape)
         return tuple(self._core_layer(input_shape).output_shape(input_shape))
 
-    def _make(self, input_shape: tuple[int, ...]) -> _core.Layer:
-        """The core's layer for a network; a layer of the user's own gets its weights now."""
-        if self._is_host() and self._made_for is None:
-            self._made_for, self._before_build = input_shape, len(self._weights)
-            self._building = True
-            try:
-                self.build((None, *input_shape))
-            finally:
-                self._building = False
-        return self._core_layer(input_shape)
-
-    def _unmake(self) -> None:
-        """Take back what _make has built."""
-        if self._made_for is not None:
-            del self._weights[self._before_build :]
-            self._made_for = None
-
     def _next_mask_seed(self) -> int:
         """The seed of what is random in the layer's next call by itself."""
         return _random.next_seed()
-
-    def _built_for(self, input_shape: tuple[int, ...]) -> None:
-        """ValueError if the layer was built for another input, and cannot take this one."""
-        if self._input_shape in (None, input_shape):
-            return
-        if self._is_host():
-            built = self._made_for is not None and type(self).build is not Layer.build
-            if not built and not self._weights:
-                return
-        else:
-            shapes = self._core_layer(input_shape).weight_shapes(input_shape)
-            if all(shapes[weight.name] == weight.shape for weight in self._weights):
-                return
-        raise ValueError(
-            f"{self._label} was built for inputs of shape {(None, *self._input_shape)} and "
-            f"cannot take {(None, *input_shape)}; make a new layer with "
-            f"{type(self).__name__}.from_config(layer.get_config())"
-        )
 
 
 def _is_float32(dtype) -> bool:
