@@ -68,6 +68,16 @@ def test_zeros_that_begin_after_a_few_rows(rows, dense_rows):
     assert_same_training(x, 40, rows)
 
 
+@pytest.mark.parametrize("rows", [37, 40, 63])
+def test_a_short_end_without_zeros(rows):
+    """The first 32 rows of a batch have zeros, the others none, and are no 32."""
+    x = sparse_rows(2 * rows, 230, 0.1)
+    for first in (32, rows + 32):
+        end = x[first : first + rows - 32]
+        end[...] = rng.uniform(1, 2, end.shape)
+    assert_same_training(x, 40, rows)
+
+
 def test_more_rows_than_a_block_of_terms():
     assert_same_training(sparse_rows(600, 40, 0.1), 33, 290)
 

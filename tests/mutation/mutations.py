@@ -268,8 +268,6 @@ IMAGES = [
       "images"),
     M("kernels/contraction.cpp", "if (r + 1 < live) step(at, k.t);", "step(at, k.t);",
       "a tile moves on by rows that it does not have", "images"),
-    M("kernels/contraction.cpp", "splat(a[r / run][p + r % run])", "splat(a[r / run][p])",
-      "three taps of one channel are the first of them", "images"),
     M("kernels/contraction.cpp", "at.j = wrap ? 0 : at.j;", "",
       "only the first line of the grid has an end", "images"),
     M("kernels/contraction.cpp", "? load(from, partial) : load(from)", "? zero() : load(from)",
