@@ -14,7 +14,7 @@ from bench.layout import as_text
 from bench.limits import Limits, NoProbeError, Watch, Work, build, measure
 from bench.report import Report
 from bench.table import replaced
-from bench.targets import LARGE, TARGETS
+from bench.targets import COMPUTING, MOVING, TARGETS
 from bench.test_training import CONTENDERS, disagree
 from bench.training import jobs
 
@@ -500,4 +500,8 @@ def test_targets_are_for_what_is_measured():
         found = sum(bool(re.fullmatch(pattern, name)) for pattern in convolutions)
         assert found == name.startswith("conv2d"), name
         assert not any(re.fullmatch(pattern, f"{name}, high") for pattern in convolutions)
-    assert sum(bool(re.fullmatch(LARGE, name)) for name in names["kernels"]) == 11
+    moving, computing = (
+        {name for name in names["kernels"] if re.fullmatch(pattern, name)}
+        for pattern in (MOVING, COMPUTING)
+    )
+    assert (len(moving), len(computing), moving & computing) == (3, 8, set())
