@@ -90,6 +90,8 @@ class Network:
     flat: F32  # all parameters, one view
     size: int  # of flat
     gradients: list[F32]  # read-only; of the last training step
+    def changed(self) -> None:
+        """Said by whoever has written to weights or flat: runners keep what they make of them."""
     def set_trainable(self, layer: int, trainable: bool) -> None:
         """Runners made later respect it; batch normalisation of a frozen layer runs in inference
         mode, as Keras has it."""
