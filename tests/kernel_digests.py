@@ -70,9 +70,9 @@ def products(g):
         yield f"gemm {m} x {n} x {k}", shape(m, n, k)
 
 
-def products_of_parts(g):
+def products_of_parts(g, levels=("high", "medium", "low")):
     os.environ["LAMINA_MATRIX_UNIT"] = "emulated"
-    for level in ("high", "medium", "low"):
+    for level in levels:
         la.set_float32_matmul_precision(level)
         for name, results in products(g):
             yield f"{level} {name}", results
