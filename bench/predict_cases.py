@@ -2,6 +2,8 @@
 the same without zeros, which a layer may skip.
 """
 
+import itertools
+
 import numpy as np
 
 from . import numpy_mlp, peers
@@ -20,15 +22,12 @@ def cases(names: list[str], smoke: bool):
     ]
     models = {name: MODELS[name](weights) for name in names}
     images = mnist()[2].reshape(-1, 784)
-    for name, kind, rows in (
-        ("1 row", "", 1),
-        ("1 row", DENSE, 1),
-        ("10,000 rows", "", 500 if smoke else 10_000),
-        ("10,000 rows", DENSE, 500 if smoke else 10_000),
-    ):
-        x = images[:rows].copy()
-        if kind:
-            x += noise(rng, x.shape)
+    many = 500 if smoke else 10_000
+    kinds = itertools.product((("1 row", 1), ("10,000 rows", many)), ("", DENSE))
+    for (name, rows), kind in kinds:
+        x = images[:rows]
+        if kind == DENSE:
+            x = x + noise(rng, x.shape)
         contenders = {}
         for peer in names:
             for label, model in models[peer].items():

@@ -23,9 +23,7 @@ void multiply(const Product& product, const Run& run, int64_t tile, float* scrat
 }
 
 ops::Gemm largest_of(const Program& program, const Product& product) {
-  Run full;
-  full.rows = program.capacity();
-  return product.shape(full);
+  return product.shape(Run{.rows = program.capacity()});
 }
 
 struct InParts {

@@ -30,8 +30,8 @@ struct Run {
   bool in_place = false;  // the input's buffer is the caller's own array: nothing is to be gathered
   float* parameters = nullptr;
   float* gradients = nullptr;
-  std::function<void()> service;  // called by worker 0 between tiles; may throw
-  FloatState caller = 0;          // what code of the host runs under
+  std::function<void()> service = {};  // called by worker 0 between tiles; may throw
+  FloatState caller = 0;               // what code of the host runs under
 
   float* buffer(int id) const { return buffers[id]; }
   bool has_few_workers(int most) const { return 1 < workers && workers <= most; }

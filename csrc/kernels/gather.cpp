@@ -14,16 +14,6 @@ LAMINA_INLINE f32x16 load_converted(const uint8_t* p) { return load_u8(p); }
 LAMINA_INLINE f32x16 load_converted(const double* p) { return load_f64(p); }
 LAMINA_INLINE f32x16 load_converted(const float* p) { return load(p); }
 
-// Asks for a row that is about to be read: rows lie anywhere, so nobody else fetches them. All its
-// lines at once and into the second cache, which has more of them under way than the first: 60000
-// shuffled rows of 784 float32 take 16 ms instead of 26, and line by line beside the copy 21. The
-// processor follows a longer row by itself.
-LAMINA_INLINE void fetch_row(const void* row, int64_t bytes) {
-  constexpr int64_t line = 64, most = 16384;
-  const char* p = static_cast<const char*>(row);
-  for (int64_t at = 0; at < (bytes < most ? bytes : most); at += line) prefetch_second(p + at);
-}
-
 // A row that is no multiple of 16 ends in a vector that overlaps the one before; only a row
 // shorter than a vector needs a copy.
 template <class T>

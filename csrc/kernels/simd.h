@@ -98,6 +98,16 @@ LAMINA_INLINE void store_upto(float* p, f32x16 v, int64_t n) {
 LAMINA_INLINE void prefetch(const void* p) { __builtin_prefetch(p); }
 LAMINA_INLINE void prefetch_second(const void* p) { __builtin_prefetch(p, 0, 2); }
 
+// Asks for a row that is about to be read: rows lie anywhere, so nobody else fetches them. All its
+// lines at once and into the second cache, which has more of them under way than the first: 60000
+// shuffled rows of 784 float32 take 16 ms instead of 26, and line by line beside the copy 21. The
+// processor follows a longer row by itself.
+LAMINA_INLINE void fetch_row(const void* row, int64_t bytes) {
+  constexpr int64_t line = 64, most = 16384;
+  const char* p = static_cast<const char*>(row);
+  for (int64_t at = 0; at < (bytes < most ? bytes : most); at += line) prefetch_second(p + at);
+}
+
 // Stays zero while what it sees is finite, and is NaN from then on.
 struct Finite {
   f32x16 marks = zero();

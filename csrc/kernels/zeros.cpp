@@ -27,7 +27,7 @@ void nonzero_bits(uint32_t* by_row, int64_t words, uint32_t* by_column, int32_t*
       break;
     }
     if (i + 1 < rows) {
-      for (int64_t j = 0; j < fetched; j += kLanes) prefetch_second(x + (i + 1) * x_row + j);
+      fetch_row(x + (i + 1) * x_row, fetched * static_cast<int64_t>(sizeof(float)));
     }
     const i32x16 here = splat(static_cast<int32_t>(uint32_t{1} << i));
     uint32_t word = 0;

@@ -18,8 +18,7 @@ bool LiveDense::add_forward(Program& program, Place& place, const std::string& n
                             Activation activation, float alpha) const {
   const LiveDense self = *this;
   const bool training = program.training();
-  Run full;
-  full.rows = program.capacity();
+  const Run full{.rows = program.capacity()};
   const ops::LiveProduct most = product(full, training, false);
   const int64_t rows = full.rows * rows_per_row;
   if (!place.x_is_data || !most.may_pay() ||
@@ -114,8 +113,7 @@ bool LiveDense::add_kernel_gradient(Program& program, const Place& place,
   // A long batch of few columns is shared out along the batch instead.
   if (live == kNoBuffer || ops::LongProduct{plain}.rounds() > 0) return false;
   const auto gradient = [=](const Run& run) { return self.product(run, true, true); };
-  Run full;
-  full.rows = program.capacity();
+  const Run full{.rows = program.capacity()};
   const int always = program.buffer(0, gradient(full).check_words());
   const auto words = [=](const Run& run) {
     return ops::Pieces{gradient(run).check_words(), kCheckedWords};
