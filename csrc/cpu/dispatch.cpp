@@ -32,8 +32,8 @@ struct X86 {
     avx512 = avx2 && saves_zmm && (b & f) && (b & dq) && (b & bw) && (b & vl);
   }
 };
-bool runs_avx2() { return X86().avx2; }
-bool runs_avx512() { return X86().avx512; }
+[[maybe_unused]] bool runs_avx2() { return X86().avx2; }
+[[maybe_unused]] bool runs_avx512() { return X86().avx512; }
 #endif
 [[maybe_unused]] bool runs_always() { return true; }
 
