@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import stat
+import sys
 
 import numpy as np
 import pytest
@@ -323,6 +324,44 @@ def test_a_file_is_replaced_whole_or_not_at_all(path, tmp_path, monkeypatch):
         assert list(tmp_path.iterdir()) == [path]
     other.save_weights(path)
     assert path.read_bytes() != before and list(tmp_path.iterdir()) == [path]
+
+
+def interrupted(act, moment) -> bool:
+    """Runs act() with a KeyboardInterrupt before the bytecode of that number; False where it has
+    fewer. Signals are served between any two of them."""
+    left = moment
+
+    def trace(frame, event, arg):
+        nonlocal left
+        frame.f_trace_opcodes = True
+        left -= event == "opcode"
+        if left < 0:
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        act()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+def test_ctrl_c_at_any_moment_leaves_one_whole_file(path, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # some hundred of them take seconds
+    path.write_bytes(b"old")
+    moment = 0
+    while interrupted(lambda: saving._replace(str(path), [b"n", b"ew"]), moment):
+        assert path.read_bytes() in (b"old", b"new"), moment
+        assert list(tmp_path.iterdir()) == [path], moment
+        path.write_bytes(b"old")
+        moment += 1
+    assert path.read_bytes() == b"new"
+    assert moment > 100
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes are POSIX's")

@@ -15,6 +15,7 @@ weight. The writer writes beside the file and puts the whole in its place at the
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import os
@@ -97,22 +98,18 @@ def _replace(path: str, parts) -> None:
     path = os.path.realpath(path)  # a link stays a link
     folder = os.path.dirname(path)
     temporary = os.path.join(folder, f".{os.urandom(8).hex()}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    try:
-        descriptor = os.open(temporary, flags, 0o666)
-    except OSError as error:
-        raise _named(error, wanted) from None
-    try:
-        if os.name == "posix" and os.path.exists(path):  # whoever may read it, may still
-            os.fchmod(descriptor, stat.S_IMODE(os.stat(path).st_mode))
-        with open(descriptor, "wb") as file:
+    try:  # before the file is made: Ctrl-C may come at any point of what follows
+        with open(temporary, "xb") as file:
+            if os.name == "posix" and os.path.exists(path):  # whoever may read it, may still
+                os.fchmod(file.fileno(), stat.S_IMODE(os.stat(path).st_mode))
             for part in parts:
                 file.write(part)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException as error:
-        os.unlink(temporary)
+        with contextlib.suppress(FileNotFoundError):  # not yet made, or no longer temporary
+            os.unlink(temporary)
         if isinstance(error, OSError) and error.filename == temporary:
             raise _named(error, wanted) from None
         raise
