@@ -15,7 +15,7 @@ program (probe.cpp) asks it in the same run. What lamina is meant to reach is in
     LAMINA_BENCH_COMPARE=old.json ...          also compares with such a file
     LAMINA_BENCH_PLOT=results.png ...          also draws the ratios, with matplotlib
     python -m bench.table results.json ...     the tables of such files, in Markdown;
-                                               with --readme README.md, written in there
+                                               with --into docs/performance.md, in there
     python -m bench.worker epoch torch 1       one job by hand (see worker.py)
 
 A peer is measured if it is installed, and named in the summary if it is not. Importing this

@@ -1,6 +1,6 @@
 """Tables that are computed from several groups of measurements: limits, first epochs, scaling,
-conveniences. Each takes a report and returns a table, or None where there is nothing for it; its
-title there is what is added to the one in tables.py."""
+conveniences, the short one. Each takes a report and returns a table, or None where there is nothing
+for it; its title there is what is added to the one in tables.py."""
 
 import statistics
 
@@ -123,4 +123,56 @@ def conveniences(report: Report) -> Table | None:
     return Table(f"{len(chosen[0].samples)} samples; %: share of the plain epoch's rate", rows)
 
 
-TABLES = {"limits": limits, "first": first, "scaling": scaling, "conveniences": conveniences}
+# What the short table has: (group, case, what it is called there), and by whom.
+SHORT = [
+    ("mnist", "batch 32", "MNIST, an epoch, batch 32"),
+    ("mnist", "batch 128", "MNIST, an epoch, batch 128"),
+    ("training", "MNIST MLP, dense input, batch 128", "the same on rows without zeros"),
+    ("training", "CNN, 12,800 images", "CNN, 12,800 images"),
+    ("training", "MLP 1024-4096-4096-1000, a step", "MLP 1024-4096-4096-1000, a step"),
+    ("predict", "1 row", "MNIST, one prediction"),
+    ("predict", "10,000 rows", "MNIST, 10,000 predictions"),
+    ("import", "time", "import, beyond NumPy's"),
+]
+FAMILIES = ("NumPy", "PyTorch", "JAX", "TensorFlow", "ONNX Runtime", "scikit-learn")
+
+
+def short(report: Report) -> Table | None:
+    """Each family's best time with the fewest threads, times lamina's."""
+    fewest = min((m.threads for m in report.group("mnist")), default=0)
+    rows = [["", BASELINE, *FAMILIES]]
+    for group, case, name in SHORT:
+        own = report.get(group, case, BASELINE, fewest)
+        if own is None:
+            continue
+        cells = []
+        for family in FAMILIES:
+            times = [
+                m.median
+                for m in report.group(group)
+                if (m.case, m.threads, family_of(m.contender)) == (case, fewest, family)
+            ]
+            cells.append(ratio(min(times) / own.median) if times else "–")
+        rows.append([name, own.text(), *cells])
+    title = f"{plural(fewest)}; the best of each family, ×: times {BASELINE}'s"
+    return Table(title, rows) if len(rows) > 1 else None
+
+
+def family_of(contender: str) -> str:
+    """NumPy by hand, numpy -> NumPy; torch traced, PyTorch eager, fused Adam -> PyTorch."""
+    plain = contender.lower().replace("pytorch", "torch").replace("onnxruntime", "onnx runtime")
+    names = {family.lower().replace("pytorch", "torch"): family for family in FAMILIES}
+    return next((family for name, family in names.items() if plain.startswith(name)), contender)
+
+
+def ratio(value: float) -> str:
+    return f"×{value:.3g}" if value < 1000 else f"×{value:,.0f}"
+
+
+TABLES = {
+    "limits": limits,
+    "first": first,
+    "scaling": scaling,
+    "conveniences": conveniences,
+    "short": short,
+}

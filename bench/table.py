@@ -1,12 +1,13 @@
-"""The tables of results files, in Markdown: printed, or written into the README.
+"""The tables of results files, in Markdown: printed, or written into a page.
 
     python -m bench.table RESULTS.json [...] [TABLE ...]
-    python -m bench.table RESULTS.json [...] [TABLE ...] --readme README.md
+    python -m bench.table RESULTS.json [...] --into docs/performance.md
+    python -m bench.table RESULTS.json [...] short --into README.md
 
 RESULTS.json is what LAMINA_BENCH_JSON wrote. Several files are put together, as of one run: those
 of one thread and of two stand side by side, and make the table of scaling. Without names, all
-tables are printed, and those of README_TABLES are written. --readme replaces what stands between
-the lines `<!-- table -->` and `<!-- /table -->`, and leaves the rest of the file as it is.
+tables are printed, and those of PAGE_TABLES are written. --into replaces what stands between the
+lines `<!-- table -->` and `<!-- /table -->`, and leaves the rest of the file as it is.
 """
 
 import argparse
@@ -16,12 +17,14 @@ from .layout import as_markdown
 from .report import Report
 from .tables import TITLES, heading, tables
 
-README_TABLES = ("mnist", "training", "predict", "gemm", "scaling", "import", "size", "targets")
+PAGE_TABLES = ("mnist", "training", "predict", "gemm", "scaling", "import", "size", "targets")
 BEGIN, END = "<!-- table -->\n", "<!-- /table -->\n"
 
 
 def markdown(report: Report, names) -> str:
-    lines = [f"{line}.  " for line in heading(report)]
+    # The short table stands on a page that is not about measuring: where and when is enough there.
+    about = heading(report)[: 1 if list(names or ()) == ["short"] else None]
+    lines = [f"{line}.  " for line in about]
     for table in tables(report, names).values():
         lines += ["", f"**{table.title}**.", "", *as_markdown(table)]
         if table.notes:
@@ -36,11 +39,11 @@ def merged(files) -> Report:
     return first
 
 
-def replaced(readme: str, table: str) -> str:
-    """The README with that table in it. ValueError where its markers are not there once."""
-    if readme.count(BEGIN) != 1 or readme.count(END) != 1:
+def replaced(page: str, table: str) -> str:
+    """The page with that table in it. ValueError where its markers are not there once."""
+    if page.count(BEGIN) != 1 or page.count(END) != 1:
         raise ValueError(f"expected one line {BEGIN.strip()} and one line {END.strip()}")
-    before, rest = readme.split(BEGIN)
+    before, rest = page.split(BEGIN)
     _, marker, after = rest.partition(END)
     if not marker:
         raise ValueError(f"{END.strip()} must come after {BEGIN.strip()}")
@@ -55,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
         metavar="RESULTS.json | TABLE",
         help=f"files that LAMINA_BENCH_JSON wrote, and names of tables: {' '.join(TITLES)}",
     )
-    parser.add_argument("--readme", type=Path, help="write them here, between the markers")
+    parser.add_argument("--into", type=Path, help="write them in this page, between its markers")
     options = parser.parse_args(arguments)
     wanted = [word for word in options.arguments if word in TITLES]
     files = [word for word in options.arguments if word not in TITLES]
@@ -71,17 +74,17 @@ def main(arguments: list[str] | None = None) -> None:
             f"{', '.join(files)}: nothing for {', '.join(missing)}; there is "
             + " ".join(tables(report))
         )
-    names = wanted or (README_TABLES if options.readme else None)
+    names = wanted or (PAGE_TABLES if options.into else None)
     text = markdown(report, names)
-    if options.readme is None:
+    if options.into is None:
         print(text, end="")
         return
-    readme = options.readme.read_text(encoding="utf-8")
+    page = options.into.read_text(encoding="utf-8")
     try:
-        readme = replaced(readme, text)
+        page = replaced(page, text)
     except ValueError as error:
-        parser.error(f"{options.readme}: {error}")
-    options.readme.write_text(readme, encoding="utf-8")
+        parser.error(f"{options.into}: {error}")
+    options.into.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ TITLES = {
     "import": "Import in a fresh interpreter that has imported NumPy (itself: that has not)",
     "size": "Size of the own packages on disk, lamina's without its data",
     "targets": "Targets",
+    "short": "In short",
 }
 COMPUTED = derived.TABLES | {"targets": targets.targets}
 # Few cases and many contenders: one line a contender. The others have one line a case.

@@ -175,39 +175,51 @@ def test_a_table_needs_a_file(tmp_path):
         assert "results file" in done.stderr or "none.json" in done.stderr
 
 
-def test_the_readme_s_table_is_replaced_and_nothing_else(tmp_path):
+def test_a_page_s_table_is_replaced_and_nothing_else(tmp_path):
     made_up().write(tmp_path / "results.json")
-    readme = tmp_path / "README.md"
+    page = tmp_path / "page.md"
     before, after = "# A\n\ntext\n", "\nmore ×\n"
-    readme.write_text(f"{before}<!-- table -->\nold\n<!-- /table -->\n{after}", encoding="utf-8")
-    done = run_table(tmp_path / "results.json", "--readme", readme)
+    page.write_text(f"{before}<!-- table -->\nold\n<!-- /table -->\n{after}", encoding="utf-8")
+    done = run_table(tmp_path / "results.json", "--into", page)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    once = readme.read_text(encoding="utf-8")
+    once = page.read_text(encoding="utf-8")
     assert once.startswith(f"{before}<!-- table -->\n2001-02-03, Abacus 9, 2 usable CPUs")
     assert once.endswith(f"\n<!-- /table -->\n{after}")
     assert "old" not in once
     assert "| lamina | 0.500 s | 0.250 s |" in once
     assert "| NumPy by hand | 1.000 s ×2.00 | 0.500 s ×2.00 |" in once
-    assert run_table(tmp_path / "results.json", "--readme", readme).returncode == 0
-    assert readme.read_text(encoding="utf-8") == once
+    assert run_table(tmp_path / "results.json", "--into", page).returncode == 0
+    assert page.read_text(encoding="utf-8") == once
 
 
-def test_the_real_readme_has_its_markers():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert "\nthe table\n<!-- /table -->\n" in replaced(readme, "the table\n")
+def test_the_short_table_is_written_with_one_line_of_where_and_when(tmp_path):
+    made_up().write(tmp_path / "results.json")
+    page = tmp_path / "page.md"
+    page.write_text("<!-- table -->\n<!-- /table -->\n", encoding="utf-8")
+    done = run_table(tmp_path / "results.json", "short", "--into", page)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    first, second, third, *_ = page.read_text(encoding="utf-8").splitlines()[1:]
+    assert first.startswith("2001-02-03, Abacus 9, 2 usable CPUs")
+    assert (second, third[:11]) == ("", "**In short;")
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/performance.md"])
+def test_the_real_pages_have_their_markers(name):
+    page = (ROOT / name).read_text(encoding="utf-8")
+    assert "\nthe table\n<!-- /table -->\n" in replaced(page, "the table\n")
 
 
 @pytest.mark.parametrize(
-    "readme",
+    "page",
     ["none", "<!-- table -->\n", "<!-- /table -->\n<!-- table -->\n", "<!-- table -->\n" * 2],
 )
-def test_a_readme_without_its_markers_stays_as_it_is(tmp_path, readme):
+def test_a_page_without_its_markers_stays_as_it_is(tmp_path, page):
     made_up().write(tmp_path / "results.json")
-    (tmp_path / "README.md").write_text(readme)
-    done = run_table(tmp_path / "results.json", "--readme", tmp_path / "README.md")
+    (tmp_path / "page.md").write_text(page)
+    done = run_table(tmp_path / "results.json", "--into", tmp_path / "page.md")
     assert done.returncode != 0
     assert "<!-- table -->" in done.stderr
-    assert (tmp_path / "README.md").read_text() == readme
+    assert (tmp_path / "page.md").read_text() == page
 
 
 def test_a_table_that_is_not_there_is_named(tmp_path):
@@ -215,8 +227,29 @@ def test_a_table_that_is_not_there_is_named(tmp_path):
     done = run_table(tmp_path / "results.json", "size")
     assert done.returncode != 0
     assert (
-        "nothing for size; there is limits mnist first scaling gemm kernels targets" in done.stderr
+        "nothing for size; there is limits mnist first scaling gemm kernels targets short"
+        in done.stderr
     )
+
+
+def test_the_short_table_has_the_best_of_each_family():
+    report = made_up()
+    report.add("mnist", "batch 32", "PyTorch eager, default Adam", 1, [3.0])
+    report.add("mnist", "batch 32", "PyTorch eager, fused Adam, flush denormals", 1, [2.0])
+    report.add("mnist", "batch 32", "PyTorch eager, default Adam", 2, [0.1])
+    report.add("predict", "1 row", "lamina", 1, [2e-6])
+    report.add("predict", "1 row", "torch traced", 1, [8e-6])
+    report.add("predict", "1 row", "TensorFlow model.predict", 1, [0.04])
+    report.add("import", "time", "lamina", 1, [0.01])
+    report.add("import", "time", "onnxruntime", 1, [0.025])
+    made = tables.tables(report)["short"]
+    assert made.title == "In short; 1 thread; the best of each family, ×: times lamina's"
+    assert made.rows == [
+        ["", "lamina", "NumPy", "PyTorch", "JAX", "TensorFlow", "ONNX Runtime", "scikit-learn"],
+        ["MNIST, an epoch, batch 32", "0.500 s", "×2", "×4", "–", "–", "–", "–"],
+        ["MNIST, one prediction", "2 µs", "–", "×4", "–", "×20,000", "–", "–"],
+        ["import, beyond NumPy's", "10 ms", "–", "–", "–", "–", "×2.5", "–"],
+    ]
 
 
 def test_shares_of_the_limit_and_footnotes():
