@@ -642,3 +642,24 @@ def test_what_a_copy_counts_and_what_a_layer_that_was_never_made_says():
     ]
     unmade = la.Sequential([layers.Dense(4, input_shape=(3,)), layers.Dense(1 << 50)]).pop()
     assert not unmade.built and unmade.weights == []
+
+
+def test_layers_that_are_not_in_a_list_are_refused():
+    """They would be taken for `trainable` and `name`."""
+    for count in (2, 3, 4, 5):
+        with pytest.raises(
+            TypeError, match=r"pass a list, Sequential\(\[(Dense\(\.\.\.\)(, )?)+\]\)"
+        ):
+            la.Sequential(*[layers.Dense(3) for _ in range(count)])
+    with pytest.raises(TypeError, match=r"pass a list, Sequential\(\[Dense\(\.\.\.\)\]\)"):
+        la.Sequential([layers.Dense(3)], layers.Dense(3))
+    with pytest.raises(TypeError, match="takes one list of layers"):
+        la.Sequential([layers.Dense(3)], True, "name", "another")
+    model = la.Sequential(layers.Dense(3))  # one alone is understood
+    with pytest.raises(TypeError, match=r"add takes one layer, got two: call add\(\) for each"):
+        model.add(layers.Dense(3), layers.Dense(2))
+    with pytest.raises(
+        ValueError, match=r"Sequential takes layers, got \[.*; call add\(\) for each"
+    ):
+        model.add([layers.Dense(3), layers.Dense(2)])
+    assert len(model.layers) == 1

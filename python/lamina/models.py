@@ -44,7 +44,16 @@ class Sequential(Trainer):
     trainable: False freezes all weights. name: "sequential", "sequential_1", ... by default.
     """
 
-    def __init__(self, layers=None, trainable: bool = True, name: str | None = None) -> None:
+    def __init__(
+        self, layers=None, trainable: bool = True, name: str | None = None, *more: Layer
+    ) -> None:
+        given = [layers, trainable, name, *more]
+        if more or any(isinstance(argument, Layer) for argument in given[1:]):
+            kinds = [type(argument).__name__ for argument in given if isinstance(argument, Layer)]
+            raise TypeError(
+                f"{type(self).__name__} takes one list of layers: pass a list, "
+                f"{type(self).__name__}([{', '.join(f'{kind}(...)' for kind in kinds)}])"
+            )
         super().__init__()
         prefix = snake_case(type(self).__name__)
         self.name = auto_name(prefix) if name is None else check_name(name)
@@ -73,8 +82,12 @@ class Sequential(Trainer):
         if that fails.
         """
         self._check_idle("add a layer")
+        if isinstance(rebuild, Layer):
+            raise TypeError("add takes one layer, got two: call add() for each of them")
         if not isinstance(layer, Layer):
             hint = "; call it: layers.Dense(...)" if isinstance(layer, type) else ""
+            if isinstance(layer, (list, tuple)):
+                hint = "; call add() for each of them"
             if isinstance(layer, Sequential):
                 hint = "; a model inside a model is not offered yet"
             raise ValueError(f"Sequential takes layers, got {layer!r}{hint}")
