@@ -1,5 +1,7 @@
 """Callbacks: which hooks are called, in which order, with what; and what they may do."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -254,10 +256,38 @@ def test_early_stopping_in_fit(capsys):
     assert len(h.epoch) < 50 and stopper.best == min(h.history["loss"])
     printed = capsys.readouterr().out
     assert f"Epoch {len(h.epoch)}: early stopping" in printed and "best epoch, 1" in printed
-    with pytest.warns(UserWarning, match="there is no 'val_loss'; there are: loss"):
-        m.fit(X, Y, verbose=0, callbacks=[EarlyStopping()])
     with pytest.raises(ValueError, match="mode must be one of"):
         EarlyStopping(mode="least")
+
+
+def warnings_of(fit):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit()
+    assert all(warning.filename == __file__ for warning in caught)
+    return [str(warning.message) for warning in caught]
+
+
+def test_what_is_monitored_and_not_there_is_said_once_at_the_line_of_fit():
+    m = model()
+
+    def fit(monitor="val_loss", **options):
+        callbacks = [EarlyStopping(monitor)]
+        return warnings_of(lambda: m.fit(X, Y, verbose=0, callbacks=callbacks, **options))
+
+    (text,) = fit(epochs=5)
+    assert text == (
+        "EarlyStopping monitors 'val_loss', which is not there, and so does nothing; there are: "
+        "loss. Give fit validation_data or validation_split, or monitor='loss'"
+    )
+    assert len(fit(epochs=2)) == 1  # in each run
+    (text,) = fit("los", epochs=2)
+    assert text.endswith("there are: loss. Did you mean 'loss'?")
+    (text,) = fit("val_los", epochs=2, validation_split=0.5)
+    assert text.endswith("there are: loss, val_loss. Did you mean 'val_loss'?")
+    # Every second epoch validates: the others are none to complain of.
+    assert fit(epochs=4, validation_split=0.5, validation_freq=2) == []
+    assert len(fit("val_mse", epochs=4, validation_split=0.5, validation_freq=3)) == 1
 
 
 def test_every_hook_is_given_logs():

@@ -737,7 +737,7 @@ def test_a_data_set_of_keras_s_kind():
     source = Batches(workers=4)
     la.utils.set_random_seed(0)
     one = model()
-    one.fit(source, epochs=2, verbose=0)
+    one.fit(source, epochs=2, shuffle=False, verbose=0)
     la.utils.set_random_seed(0)
     other = model()
     other.fit(x, y, batch_size=10, epochs=2, shuffle=False, verbose=0)
@@ -747,3 +747,79 @@ def test_a_data_set_of_keras_s_kind():
     assert one.predict(source, verbose=0).shape == (50, 4)
     with pytest.raises(NotImplementedError, match="PyDataset must define __len__"):
         model().fit(la.utils.PyDataset())
+
+
+class Told(la.utils.PyDataset):
+    """Four batches of two rows, and a list of what it was asked and told."""
+
+    def __init__(self, log=None, name=""):
+        super().__init__()
+        self.log, self.name = [] if log is None else log, name
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        assert type(index) is int
+        self.log.append(f"{self.name}{index}")
+        return np.full((2, 3), index / 10), np.zeros((2, 1))
+
+    def on_epoch_begin(self):
+        self.log.append(f"{self.name}begin")
+
+    def on_epoch_end(self):
+        self.log.append(f"{self.name}end")
+
+    def epochs(self):
+        """The batches between each begin and end."""
+        text = " ".join(self.log)
+        assert text.count("begin") == text.count("end")
+        return [part.split("end")[0].split() for part in text.split("begin")[1:]]
+
+
+def of_one_output():
+    m = la.Sequential([la.layers.Dense(1)])
+    m.compile("sgd", "mse")
+    return m
+
+
+def test_a_data_set_is_shuffled_every_epoch_and_visited_whole():
+    orders = {}
+    for seed in (1, 1, 2):
+        source = Told()
+        la.utils.set_random_seed(seed)
+        of_one_output().fit(source, epochs=6, verbose=0)
+        epochs = source.epochs()
+        assert all(sorted(epoch) == ["0", "1", "2", "3"] for epoch in epochs)
+        assert len(epochs) == 6 and len(set(map(tuple, epochs))) > 1
+        assert orders.setdefault(seed, epochs) == epochs
+    assert orders[1] != orders[2]
+    source = Told()
+    of_one_output().fit(source, epochs=2, shuffle=False, verbose=0)
+    assert source.epochs() == [["0", "1", "2", "3"]] * 2
+    source = Told()  # an epoch goes on where the last one ended: each pass is shuffled
+    of_one_output().fit(source, epochs=4, steps_per_epoch=3, verbose=0)
+    visited = [batch for epoch in source.epochs() for batch in epoch]
+    assert [sorted(visited[i : i + 4]) for i in (0, 4, 8)] == [["0", "1", "2", "3"]] * 3
+
+
+def test_data_sets_are_told_of_epochs_also_where_they_validate():
+    log = []
+    hooks = la.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: log.append("epoch"),
+        on_epoch_end=lambda epoch, logs: log.append("over"),
+    )
+    m = of_one_output()
+    train, held = Told(log, "t"), Told(log, "v")
+    m.fit(train, validation_data=held, epochs=2, shuffle=False, verbose=0, callbacks=[hooks])
+    batches, checks = [f"t{i}" for i in range(4)], [f"v{i}" for i in range(4)]
+    # A first batch of each is asked for before anything begins: the shapes are checked with it.
+    assert log[:5] == ["tbegin", "t0", "vbegin", "v0", "epoch"]
+    assert log[5:] == [
+        *[*batches[1:], "tend", *checks[1:], "vend", "over"],
+        *["tbegin", "t0", "epoch", *batches[1:], "tend", "vbegin", *checks, "vend", "over"],
+    ]
+    for use in (m.evaluate, m.predict):  # in order
+        source = Told()
+        use(source, verbose=0)
+        assert source.log == ["begin", "0", "1", "2", "3", "end"]

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import weakref
 
+from ._warnings import warn
+
 
 class Callback:
     """Base class; override what you need. `self.model` and `self.params` are there in every hook.
@@ -221,6 +223,36 @@ class LambdaCallback(Callback):
             setattr(self, name, function)
 
 
+class _Watch:
+    """What a callback monitors, of an epoch's logs. Says once, in a run, that it is not there."""
+
+    def __init__(self, who: str, monitor: str) -> None:
+        self._who, self._monitor = who, monitor
+        self._said = False
+
+    def value(self, model, logs: dict) -> float | None:
+        """None in an epoch that has none: as one between two validations has no val_loss."""
+        if self._monitor in logs:
+            return logs[self._monitor]
+        if not self._said and self._monitor not in getattr(model, "_awaited", ()):
+            self._said = True
+            warn(
+                f"{self._who} monitors {self._monitor!r}, which is not there, and so does nothing; "
+                f"there are: {', '.join(sorted(logs))}{self._hint(logs)}"
+            )
+        return None
+
+    def _hint(self, logs: dict) -> str:
+        if self._monitor.startswith("val_") and not any(name.startswith("val_") for name in logs):
+            plain = self._monitor[len("val_") :]
+            other = f", or monitor={plain!r}" if plain in logs else ""
+            return f". Give fit validation_data or validation_split{other}"
+        import difflib
+
+        near = difflib.get_close_matches(self._monitor, logs, 1)
+        return f". Did you mean {near[0]!r}?" if near else ""
+
+
 class EarlyStopping(Callback):
     """Ends fit when `monitor` has not become better by `min_delta` for `patience` epochs.
 
@@ -256,6 +288,7 @@ class EarlyStopping(Callback):
         self._reset()
 
     def _reset(self) -> None:
+        self._watch = _Watch("EarlyStopping", self.monitor)
         self.wait = 0
         self.stopped_epoch = 0
         self.best: float | None = None
@@ -269,15 +302,9 @@ class EarlyStopping(Callback):
         logs = logs or {}
         if epoch < self.start_from_epoch:
             return
-        if self.monitor not in logs:
-            import warnings
-
-            warnings.warn(
-                f"EarlyStopping: there is no {self.monitor!r}; there are: {', '.join(logs)}",
-                stacklevel=2,
-            )
+        value = self._watch.value(self.model, logs)
+        if value is None:
             return
-        value = logs[self.monitor]
         self.wait += 1
         if self._better(value, self.best):
             self.best, self.best_epoch = value, epoch

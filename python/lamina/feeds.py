@@ -4,7 +4,7 @@ A feed drives a `Pass`, which is one run over data in one mode with its means. B
 same to the loop in training.py:
 
     steps            batches in an epoch, None if it shows only at the end
-    begin_epoch()
+    begin_epoch(), end_epoch()
     more()           whether there is another batch
     run(p, limit, seconds) -> batches that were run, 0 at the end of the epoch's data; at least one
                      where there is one, even in no time
@@ -17,6 +17,7 @@ import time
 import numpy as np
 
 from . import _random, data
+from .utils import PyDataset
 
 _END = object()
 _ENDLESS = 1 << 62  # batches
@@ -110,6 +111,9 @@ class ArrayFeed:
         if not self._endless:
             self._started = False
 
+    def end_epoch(self) -> None:
+        pass
+
     def more(self) -> bool:
         return self._left > 0
 
@@ -141,13 +145,18 @@ class BatchFeed:
     """An iterable of batches: (x, y) or (x, y, sample_weight), each checked as it comes.
 
     An iterator goes on where it was. What can be iterated anew is so every epoch; with `steps` and
-    `goes_on` only at its end.
+    `goes_on` only at its end. `shuffle` has the batches of a PyDataset come in a new random order
+    each time; others know their order themselves.
+
+    The source's on_epoch_begin() is called before the first batch of an epoch is asked for, which
+    for the first epoch is when the shapes are learnt from it.
     """
 
     batch_size = None  # as they come
 
-    def __init__(self, source, check, steps=None, goes_on=False) -> None:
+    def __init__(self, source, check, steps=None, goes_on=False, shuffle=False) -> None:
         self._source = source
+        self._shuffle = shuffle
         self._check = check  # (batch) -> x, y, weight, ready for a runner
         self.steps = steps
         self._fixed = steps is not None
@@ -162,12 +171,14 @@ class BatchFeed:
         self._peeked = _END
         self._left = 0
         self._begun = False
+        self._open = False  # has the source been told of this epoch?
 
     def peek(self, what: str = "x"):
         """The first batch, unchecked, to learn the shapes from; it is run all the same.
 
         ValueError if there is none.
         """
+        self._tell_begin()
         if self._peeked is _END:
             self._peeked = self._next()
         if self._peeked is _END:
@@ -179,6 +190,16 @@ class BatchFeed:
         if self._begun and not self._once and not self._endless:
             self._iterator, self._peeked = None, _END
         self._begun = True
+        self._tell_begin()
+
+    def end_epoch(self) -> None:
+        tell(self._source, "on_epoch_end")
+        self._open = False
+
+    def _tell_begin(self) -> None:
+        if not self._open:
+            self._open = True
+            tell(self._source, "on_epoch_begin")
 
     def more(self) -> bool:
         if self._left == 0:
@@ -205,11 +226,11 @@ class BatchFeed:
 
     def _next(self):
         if self._iterator is None:
-            self._iterator = iterate(self._source)
+            self._iterator = iterate(self._source, self._shuffle)
         batch = next(self._iterator, _END)
         if batch is _END and not self._once and self._endless:
             # Fewer batches than steps: once more from the start.
-            self._iterator = iterate(self._source)
+            self._iterator = iterate(self._source, self._shuffle)
             batch = next(self._iterator, _END)
         return batch
 
@@ -223,10 +244,22 @@ def is_iterable_of_batches(x) -> bool:
     return hasattr(x, "__next__") or hasattr(x, "__iter__") or hasattr(x, "__getitem__")
 
 
-def iterate(source):
+def iterate(source, shuffle: bool = False):
+    """The batches of a source, once; those of a PyDataset in a random order with shuffle=True."""
+    if isinstance(source, PyDataset):
+        batches = len(source)
+        order = _random.permutation(batches, _random.next_seed()) if shuffle else range(batches)
+        return (source[int(i)] for i in order)
     if hasattr(source, "__iter__"):
         return iter(source)
     return (source[i] for i in range(len(source)))
+
+
+def tell(source, hook: str) -> None:
+    """Call the source's on_epoch_begin or on_epoch_end, if it has one."""
+    function = getattr(source, hook, None)
+    if callable(function):
+        function()
 
 
 def split_batch(batch, what: str):

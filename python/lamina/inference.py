@@ -101,6 +101,7 @@ class Inference(Compilable):
         if feeds.is_iterable_of_batches(x):
             if batch_size is not None:
                 raise ValueError("batch_size cannot be given where x is an iterable of batches")
+            feeds.tell(x, "on_epoch_begin")
             batches = (feeds.split_batch(batch, "x")[0] for batch in feeds.iterate(x))
             total = steps
         else:
@@ -117,7 +118,9 @@ class Inference(Compilable):
             hooks.set_model(self)
             hooks.set_params({"verbose": verbose, "epochs": 1, "steps": total})
         with self._at_work("used to predict"):
-            return self._predict_batches(batches, Progress(verbose, total), steps, hooks)
+            out = self._predict_batches(batches, Progress(verbose, total), steps, hooks)
+            feeds.tell(x, "on_epoch_end")
+        return out
 
     def _predict_batches(self, batches, progress, steps, hooks) -> np.ndarray:
         hooks.on_predict_begin({})
@@ -303,13 +306,16 @@ class Inference(Compilable):
                 return None
             hooks.on_test_begin({})
             done = self._run(run, feed, hooks, "test", progress)
+            feed.end_epoch()
             logs = self._logs(run)
             run.close()
             progress.finish(done, logs)
             hooks.on_test_end(logs)
         return logs
 
-    def _batch_feed(self, source, y, sample_weight, batch_size, steps, goes_on=False):
+    def _batch_feed(
+        self, source, y, sample_weight, batch_size, steps, goes_on=False, shuffle=False
+    ):
         """(feed of an iterable of batches, the model's shapes with it)."""
         for argument, value in {"y": y, "sample_weight": sample_weight}.items():
             if value is not None:
@@ -321,7 +327,7 @@ class Inference(Compilable):
             x, truth, weight = feeds.split_batch(batch, "x")
             return feeds.checked_rows(x, truth, weight, self, shapes)
 
-        feed = feeds.BatchFeed(source, check, steps, goes_on)
+        feed = feeds.BatchFeed(source, check, steps, goes_on, shuffle)
         first = feed.peek()
         x = feeds.split_batch(first, "x")[0]
         shapes = self._shapes_for(x)

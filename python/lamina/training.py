@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from . import _checks, data, feeds
-from .callbacks import CallbackList, History, LambdaCallback
+from ._warnings import warn
+from .callbacks import CallbackList, History
 from .inference import Inference
 from .progress import Progress
 
@@ -20,6 +21,7 @@ class Trainer(Inference):
     def __init__(self) -> None:
         super().__init__()
         self.history: History | None = None
+        self._awaited: set[str] = set()
 
     def fit(
         self,
@@ -44,12 +46,15 @@ class Trainer(Inference):
 
         x: rows (n, *input_shape) of any real type, not copied; or an iterable of batches (x, y) or
         (x, y, sample_weight), and then y, batch_size, weights and validation_split are not given;
-        its on_epoch_end(), if it has one, is called after every epoch.
+        its on_epoch_begin() and on_epoch_end(), where it has them, are called around every epoch,
+        and so are those of validation_data.
         y: targets; class numbers (n,) for a sparse loss, else (n, *output_shape).
         batch_size: 32 by default; the last batch may be smaller.
         epochs: number of the last epoch, so that initial_epoch resumes.
         verbose: 0 silent, 1 a bar, 2 a line an epoch; "auto" is 1.
         validation_split: share of the rows, the last ones before shuffling, to validate with.
+        shuffle: visit rows in a new random order every epoch; of a PyDataset, its batches. Other
+        iterables are taken in the order in which they come.
         validation_data: (x, y), (x, y, sample_weight), or an iterable of batches; goes before
         validation_split. validation_batch_size: by default batch_size, if that is given, else as
         evaluate. validation_freq: every so many epochs, or a list of epochs from 1.
@@ -82,7 +87,9 @@ class Trainer(Inference):
                 raise ValueError("validation_split needs arrays: x is an iterable of batches")
             if class_weight is not None:
                 raise ValueError("class_weight needs arrays: x is an iterable of batches")
-            feed, shapes = self._batch_feed(x, y, sample_weight, batch_size, steps, goes_on=True)
+            feed, shapes = self._batch_feed(
+                x, y, sample_weight, batch_size, steps, goes_on=True, shuffle=bool(shuffle)
+            )
             held_back = None
         else:
             size = _checks.batch_size(batch_size)
@@ -102,8 +109,6 @@ class Trainer(Inference):
         history = History()
         hooks = CallbackList(callbacks)
         hooks.append(history)
-        if hasattr(x, "on_epoch_end"):
-            hooks.append(LambdaCallback(on_epoch_end=lambda epoch, logs: x.on_epoch_end()))
 
         # From here on the model changes.
         self._adopt(shapes)
@@ -119,6 +124,9 @@ class Trainer(Inference):
     def _train(self, feed, validation, hooks, epochs, validation_due, verbose) -> None:
         logs: dict = {}
         known_steps = feed.steps
+        # What epochs report, where they validate; callbacks that monitor it look here.
+        names = self._compiled.names if validation is not None else []
+        self._awaited = {f"val_{name}" for name in names}
         training = feeds.Pass(self, "train")
         hooks.on_train_begin({})
         for epoch in epochs:
@@ -131,6 +139,7 @@ class Trainer(Inference):
             hooks.on_epoch_begin(epoch, {})
             progress = Progress(verbose, known_steps, heading)
             done = self._run(training, feed, hooks, "train", progress)
+            feed.end_epoch()
             logs = self._logs(training)
             ran_out = feed.steps is not None and done < feed.steps and not self.stop_training
             known_steps = done if known_steps is None else known_steps
@@ -214,10 +223,7 @@ def _split(rows, share):
 
 
 def _warn_out_of_data(what: str, so: str) -> None:
-    import warnings
-
-    warnings.warn(
+    warn(
         f"{what} ran out of batches before the last epoch: {so}. An iterator can be gone through "
-        "once; pass something that can be iterated anew, or fewer epochs",
-        stacklevel=4,
+        "once; pass something that can be iterated anew, or fewer epochs"
     )

@@ -51,9 +51,11 @@ class PyDataset:
     """Base of data sets that make their batches one by one; subclass it and pass it to fit.
 
     Define `__getitem__(index)`, which returns the batch (x, y) or (x, y, sample_weight), and
-    `__len__`, the batches of an epoch; on_epoch_end, if you like, is called after every epoch.
-    workers, use_multiprocessing and max_queue_size are understood and change nothing: a batch is
-    asked for when it is needed, by the thread that trains.
+    `__len__`, the batches of an epoch; if you like, on_epoch_begin and on_epoch_end, which are
+    called around every epoch, and around evaluate and predict. fit takes the batches in a new
+    random order every epoch, unless it is told shuffle=False. workers, use_multiprocessing and
+    max_queue_size are understood and change nothing: a batch is asked for when it is needed, by
+    the thread that trains.
     """
 
     def __init__(self, workers=1, use_multiprocessing=False, max_queue_size=10) -> None:
@@ -70,8 +72,11 @@ class PyDataset:
     def __iter__(self):
         return (self[i] for i in range(len(self)))
 
+    def on_epoch_begin(self) -> None:
+        """Before every epoch of fit, evaluate or predict: before its first batch is asked for."""
+
     def on_epoch_end(self) -> None:
-        """After every epoch of fit."""
+        """After every epoch of fit, evaluate or predict."""
 
 
 Sequence = PyDataset
