@@ -123,12 +123,13 @@ def run_counted(script: str, directory, *arguments: str) -> list[list[str]]:
     if not library.exists():
         source.write_text(COUNTER)
         command = [compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"]
-        subprocess.run(command, check=True, capture_output=True)
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
     out = subprocess.run(
         [sys.executable, "-c", PRELUDE + script, *arguments],
         env={**os.environ, "LD_PRELOAD": str(library)},
         capture_output=True,
         text=True,
         check=True,
+        timeout=300,
     )
     return [line.split() for line in out.stdout.splitlines()]

@@ -71,7 +71,7 @@ def of_threads(report: Report, threads: int) -> Report:
 
 def run_table(*arguments: object) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "bench.table", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 
 def test_a_report_survives_its_file(tmp_path):

@@ -109,7 +109,10 @@ def test_kernel_objects_share_nothing():
     cannot run. No static initialisers: they run before the instruction set is chosen."""
     wrong = []
     for path in kernel_objects():
-        listing = subprocess.run(["nm", path], capture_output=True, text=True, check=True).stdout
+        command = ["nm", path]
+        listing = subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=60
+        ).stdout
         for line in listing.splitlines():
             kind, name = line.split()[-2:]
             if kind in "WwVvu" or "_GLOBAL__sub_I" in name:

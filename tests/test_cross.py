@@ -31,13 +31,13 @@ def build(compiler: str, isa: str, directory: Path) -> Path:
     def compile_one(source: Path) -> Path:
         to = directory / (source.stem + ".o")
         command = [compiler, *FLAGS, *define, "-c", source, "-o", to]
-        subprocess.run(command, check=True, capture_output=True, text=True)
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
         return to
 
     with ThreadPoolExecutor(2) as pool:
         objects = list(pool.map(compile_one, SOURCES))
     program = directory / "digest"
-    subprocess.run([compiler, "-static", *objects, "-o", program], check=True)
+    subprocess.run([compiler, "-static", *objects, "-o", program], check=True, timeout=120)
     return program
 
 
@@ -47,7 +47,9 @@ def test_neon_under_an_emulator_gives_the_bits_of_the_native_build(tmp_path):
         pytest.skip(f"not installed: {', '.join(missing)}")
     native = build("g++", "portable", tmp_path / "portable")
     neon = build(CROSS, "neon", tmp_path / "neon")
-    want = subprocess.run([native], capture_output=True, text=True, check=True).stdout
-    got = subprocess.run([EMULATOR, neon], capture_output=True, text=True, check=True).stdout
+    want = subprocess.run([native], capture_output=True, text=True, check=True, timeout=300).stdout
+    got = subprocess.run(
+        [EMULATOR, neon], capture_output=True, text=True, check=True, timeout=300
+    ).stdout
     assert len(want.splitlines()) > 300
     assert got.splitlines() == want.splitlines()

@@ -309,7 +309,10 @@ def test_pack_mnist_checks_the_contents_whatever_their_compression(pack_mnist, d
     output = tmp_path / "out.npz"
     shutil.copy(path, output)
     result = subprocess.run(
-        [sys.executable, SCRIPT, tmp_path, "-o", output], capture_output=True, text=True
+        [sys.executable, SCRIPT, tmp_path, "-o", output],
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert result.returncode == 1 and "expected contents of SHA-256" in result.stderr
     assert output.read_bytes() == path.read_bytes()

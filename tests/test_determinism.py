@@ -51,7 +51,12 @@ for threads in (1, 2, 3, 8, 1, 2, 3, 8):
 def train(isa: str) -> list[list[str]]:
     env = {**os.environ, "LAMINA_ISA": isa}
     out = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=env, check=True
+        [sys.executable, "-c", SCRIPT],
+        capture_output=True,
+        text=True,
+        env=env,
+        check=True,
+        timeout=200,
     )
     return [line.split() for line in out.stdout.splitlines()]
 

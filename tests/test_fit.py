@@ -565,7 +565,7 @@ def test_predict_does_not_need_compile():
     assert m.input_shape == (None, 5)
 
 
-def test_interrupt_leaves_the_model_usable():
+def test_interrupt_leaves_the_model_usable(ctrl_c):
     x, y = data()
     m = model(dropout=0.2)
     m.fit(x, y, verbose=0)

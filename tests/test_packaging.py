@@ -17,7 +17,7 @@ def readelf(*options: str) -> str:
     if not sys.platform.startswith("linux") or shutil.which("readelf") is None:
         pytest.skip("readelf reads ELF files, on Linux, and is not here")
     command = ["readelf", "-W", *options, _core.__file__]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
 
 
 def test_version_is_the_distribution_s():
@@ -60,7 +60,8 @@ def test_import_loads_nothing_that_is_slow():
         "import sys, numpy; before = set(sys.modules); import lamina; "
         "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before}))"
     )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", code]
+    out = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     loaded = set(out.stdout.split())
     assert "lamina" in loaded
     slow = {
@@ -90,6 +91,7 @@ def test_an_isa_that_is_not_there_fails_at_import():
             capture_output=True,
             text=True,
             env={**os.environ, "LAMINA_ISA": name},
+            timeout=60,
         )
         assert out.returncode != 0
         assert f"LAMINA_ISA={name}: no such instruction set in this build; it has" in out.stderr
@@ -102,6 +104,7 @@ def test_a_wrong_number_of_threads_fails_at_import():
             capture_output=True,
             text=True,
             env={**os.environ, "LAMINA_NUM_THREADS": text},
+            timeout=60,
         )
         assert out.returncode != 0
         assert "LAMINA_NUM_THREADS must be a whole number from 1 to 1024, got" in out.stderr

@@ -164,7 +164,12 @@ for threads in (1, 2, 3):
     for isa in la.show_config("dicts")["runnable"]:
         env = {**os.environ, "LAMINA_ISA": isa}
         run = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, env=env, check=True
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            env=env,
+            check=True,
+            timeout=200,
         )
         digests |= set(run.stdout.split())
     assert len(digests) == 1
@@ -308,5 +313,6 @@ def test_memory_counts_the_parts_and_highest_pays_nothing(mode):
 
 def test_import_looks_for_no_unit():
     code = "import lamina as la; print(la.show_config('dicts')['matrix_unit'])"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert run.stdout.startswith("not looked for")

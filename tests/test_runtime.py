@@ -251,7 +251,7 @@ def test_several_python_threads_train_at_once():
 
 
 INTERRUPT_SCRIPT = """
-import _thread, sys, threading
+import _thread, signal, sys, threading
 import numpy as np
 import lamina as la
 
@@ -260,6 +260,7 @@ model = la.Sequential(layers)
 model.compile("sgd", "mse")
 x, y = np.zeros((4096, 512), np.float32), np.zeros((4096, 1), np.float32)
 model.fit(x[:64], y[:64], verbose=0)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored
 threading.Timer(0.3, _thread.interrupt_main).start()
 try:
     model.fit(x, y, epochs=100000, verbose=0)
@@ -271,7 +272,7 @@ except KeyboardInterrupt:
 
 # Every output is 1, and 0 where none was written: the last one tells whether predict was cut short.
 PREDICT_INTERRUPT_SCRIPT = """
-import _thread, sys, threading, time
+import _thread, signal, sys, threading, time
 import numpy as np
 from lamina import _core
 
@@ -288,6 +289,7 @@ runner = _core.Runner(network, "predict", batch)
 row = np.zeros(inputs, np.float32)
 x = np.lib.stride_tricks.as_strided(row, (rows, inputs), (0, 4))
 out = np.zeros((rows, units), np.float32)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored
 try:
     threading.Thread(target=interrupt).start()
     runner.predict(x, out)
