@@ -26,12 +26,28 @@ Errors: ValueError where the shapes do not fit, a "valid" window is larger than 
 padding is neither of the two; TypeError for sizes that are not integers.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from .._core import kernels as _core
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from .._types import F32, I32, Shape, Sizes
 
 
 def conv2d_forward(
-    x, kernel, bias=None, strides=(1, 1), padding="valid", dilation=(1, 1), *, out=None
-):
+    x: ArrayLike,
+    kernel: ArrayLike,
+    bias: ArrayLike | None = None,
+    strides: Sizes = (1, 1),
+    padding: str = "valid",
+    dilation: Sizes = (1, 1),
+    *,
+    out: F32 | None = None,
+) -> F32:
     """y[n, oi, oj, f] = bias[f] + sum_{i, j, c} x[n, oi sh + i dh, oj sw + j dw, c] k[i, j, c, f].
 
     x: (n, height, width, channels), padded with zeros; kernel: (kh, kw, channels, filters); bias:
@@ -45,8 +61,15 @@ def conv2d_forward(
 
 
 def conv2d_backward_input(
-    dy, kernel, input_shape, strides=(1, 1), padding="valid", dilation=(1, 1), *, out=None
-):
+    dy: ArrayLike,
+    kernel: ArrayLike,
+    input_shape: Shape,
+    strides: Sizes = (1, 1),
+    padding: str = "valid",
+    dilation: Sizes = (1, 1),
+    *,
+    out: F32 | None = None,
+) -> F32:
     """dx, of input_shape: every tap sends dy k^T back to where it read.
 
     dy: (n, out_height, out_width, filters). Error: (min(K, 256) + K / 128) eps of the same sum
@@ -56,8 +79,15 @@ def conv2d_backward_input(
 
 
 def conv2d_backward_kernel(
-    dy, x, kernel_size, strides=(1, 1), padding="valid", dilation=(1, 1), *, out=None
-):
+    dy: ArrayLike,
+    x: ArrayLike,
+    kernel_size: Sizes,
+    strides: Sizes = (1, 1),
+    padding: str = "valid",
+    dilation: Sizes = (1, 1),
+    *,
+    out: F32 | None = None,
+) -> F32:
     """dk[i, j, c, f] = sum over n, oi, oj of (what tap (i, j) read of channel c) dy[n, oi, oj, f].
 
     Returns (kh, kw, channels, filters). Error: (256 + B) eps of the same sum with absolute
@@ -69,12 +99,19 @@ def conv2d_backward_kernel(
     return _core.conv2d_backward_kernel(dy, x, kernel_size, strides, padding, dilation, out)
 
 
-def conv2d_backward_bias(dy, *, out=None):
+def conv2d_backward_bias(dy: ArrayLike, *, out: F32 | None = None) -> F32:
     """dbias[f] = sum over n, oi, oj of dy[n, oi, oj, f]. Error: that of column_sums."""
     return _core.conv2d_backward_bias(dy, out)
 
 
-def max_pool2d_forward(x, pool_size=(2, 2), strides=None, padding="valid", *, out=None):
+def max_pool2d_forward(
+    x: ArrayLike,
+    pool_size: Sizes = (2, 2),
+    strides: Sizes | None = None,
+    padding: str = "valid",
+    *,
+    out: tuple[F32 | None, I32 | None] | None = None,
+) -> tuple[F32, I32]:
     """The largest input of each window and channel; padding never wins, a NaN always does. Exact.
 
     x: (n, height, width, channels); strides default to pool_size. Returns (y, argmax), both
@@ -85,8 +122,15 @@ def max_pool2d_forward(x, pool_size=(2, 2), strides=None, padding="valid", *, ou
 
 
 def max_pool2d_backward(
-    dy, argmax, input_shape, pool_size=(2, 2), strides=None, padding="valid", *, out=None
-):
+    dy: ArrayLike,
+    argmax: ArrayLike,
+    input_shape: Shape,
+    pool_size: Sizes = (2, 2),
+    strides: Sizes | None = None,
+    padding: str = "valid",
+    *,
+    out: F32 | None = None,
+) -> F32:
     """dx, of input_shape: every dy goes to the input that won; where windows overlap they add.
 
     argmax is what max_pool2d_forward returned: pixels outside the image are a ValueError, a pixel
@@ -95,7 +139,14 @@ def max_pool2d_backward(
     return _core.max_pool2d_backward(dy, argmax, input_shape, pool_size, strides, padding, out)
 
 
-def average_pool2d_forward(x, pool_size=(2, 2), strides=None, padding="valid", *, out=None):
+def average_pool2d_forward(
+    x: ArrayLike,
+    pool_size: Sizes = (2, 2),
+    strides: Sizes | None = None,
+    padding: str = "valid",
+    *,
+    out: F32 | None = None,
+) -> F32:
     """The mean of each window and channel, over those inputs that lie inside the image.
 
     x: (n, height, width, channels). Returns (n, out_height, out_width, channels). Error:
@@ -105,8 +156,14 @@ def average_pool2d_forward(x, pool_size=(2, 2), strides=None, padding="valid", *
 
 
 def average_pool2d_backward(
-    dy, input_shape, pool_size=(2, 2), strides=None, padding="valid", *, out=None
-):
+    dy: ArrayLike,
+    input_shape: Shape,
+    pool_size: Sizes = (2, 2),
+    strides: Sizes | None = None,
+    padding: str = "valid",
+    *,
+    out: F32 | None = None,
+) -> F32:
     """dx, of input_shape: every dy is shared out evenly over its window.
 
     Error: 1 eps more of the sum of |dy| / count than windows overlap.

@@ -1,21 +1,30 @@
 """Matrix product, bias, and reductions along one axis of a matrix."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from .._core import kernels as _core
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from .._types import F32, I32
 
 
 def gemm(
-    a,
-    b,
+    a: ArrayLike,
+    b: ArrayLike,
     *,
-    trans_a=False,
-    trans_b=False,
-    alpha=1.0,
-    beta=0.0,
-    bias=None,
-    activation="linear",
-    activation_alpha=0.0,
-    out=None,
-):
+    trans_a: bool = False,
+    trans_b: bool = False,
+    alpha: float = 1.0,
+    beta: float = 0.0,
+    bias: ArrayLike | None = None,
+    activation: str = "linear",
+    activation_alpha: float = 0.0,
+    out: F32 | None = None,
+) -> F32:
     """C = activation(alpha op(A) op(B) + beta C + bias), op(X) = X or X^T.
 
     op(a): (M, K), op(b): (K, N), bias: (N,), out: (M, N), which holds C where beta is not 0;
@@ -45,7 +54,7 @@ def gemm(
     )
 
 
-def add_bias(x, bias, *, out=None):
+def add_bias(x: ArrayLike, bias: ArrayLike, *, out: F32 | None = None) -> F32:
     """y[..., j] = x[..., j] + bias[j]. x: (..., cols), bias: (cols,). Error: 1 eps of y.
 
     ValueError where the shapes do not fit.
@@ -53,7 +62,7 @@ def add_bias(x, bias, *, out=None):
     return _core.add_bias(x, bias, out)
 
 
-def column_sums(x, *, out=None):
+def column_sums(x: ArrayLike, *, out: F32 | None = None) -> F32:
     """y[j] = sum_i x[i, j]. x: (rows, cols). Returns (cols,). The gradient of a bias.
 
     Error: (min(rows, 256) + rows / 256) eps of sum_i |x[i, j]|. ValueError where x is no matrix.
@@ -61,7 +70,7 @@ def column_sums(x, *, out=None):
     return _core.column_sums(x, out)
 
 
-def row_sums(x, *, out=None):
+def row_sums(x: ArrayLike, *, out: F32 | None = None) -> F32:
     """y[i] = sum_j x[i, j]. x: (rows, cols). Returns (rows,).
 
     Error: (cols / 16 + 16) eps of sum_j |x[i, j]|. ValueError where x is no matrix.
@@ -69,7 +78,7 @@ def row_sums(x, *, out=None):
     return _core.row_sums(x, out)
 
 
-def row_argmax(x, *, out=None):
+def row_argmax(x: ArrayLike, *, out: I32 | None = None) -> I32:
     """The first j with the largest x[i, j]; a NaN counts as largest. x: (rows, cols).
 
     Returns (rows,) int32. ValueError where x is no matrix, or has rows but no columns.

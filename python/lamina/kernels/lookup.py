@@ -4,10 +4,21 @@ An index holds integers of any dtype; one outside the table is a ValueError that
 position and value, negative ones too. TypeError for an index of anything else.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from .._core import kernels as _core
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
-def gather_rows(source, index, scale=1.0, *, out=None):
+    from .._types import F32
+
+
+def gather_rows(
+    source: ArrayLike, index: ArrayLike, scale: float = 1.0, *, out: F32 | None = None
+) -> F32:
     """y[i] = scale float32(source[index[i]]). source: (n, ...), index: (m,).
 
     source holds booleans, integers, or floats of 16, 32 or 64 bits, and is converted row by row,
@@ -18,7 +29,7 @@ def gather_rows(source, index, scale=1.0, *, out=None):
     return _core.gather_rows(source, index, scale, out)
 
 
-def embedding_forward(table, index, *, out=None):
+def embedding_forward(table: ArrayLike, index: ArrayLike, *, out: F32 | None = None) -> F32:
     """y[i, :] = table[index[i], :]. table: (vocabulary, dim), index: any shape of integers.
 
     Returns (*index.shape, dim). Exact.
@@ -26,7 +37,9 @@ def embedding_forward(table, index, *, out=None):
     return _core.embedding_forward(table, index, out)
 
 
-def embedding_backward(dy, index, vocabulary, *, out=None):
+def embedding_backward(
+    dy: ArrayLike, index: ArrayLike, vocabulary: int, *, out: F32 | None = None
+) -> F32:
     """dtable[v, :] = sum of dy[i, :] over all i with index[i] = v, in the order of i.
 
     dy: (*index.shape, dim). Returns (vocabulary, dim). Error: one eps of sum |dy| for each term.

@@ -12,10 +12,26 @@ its position; TypeError for labels that are not integers. Error bounds are of on
 and scale 1.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from .._core import kernels as _core
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
-def softmax_cross_entropy_sparse(logits, labels, sample_weight=None, scale=1.0, *, out=None):
+    from .._types import F32
+
+
+def softmax_cross_entropy_sparse(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    scale: float = 1.0,
+    *,
+    out: tuple[F32 | None, F32 | None] | None = None,
+) -> tuple[F32, F32]:
     """L = -log softmax(z)_label; dL/dz_j = softmax(z)_j - [j = label].
 
     Finite for any finite logits. Error: (cols / 16 + 16) eps (1 + L), of d (cols / 16 + 16) eps.
@@ -23,7 +39,14 @@ def softmax_cross_entropy_sparse(logits, labels, sample_weight=None, scale=1.0, 
     return _core.softmax_cross_entropy_sparse(logits, labels, sample_weight, scale, out)
 
 
-def softmax_cross_entropy_onehot(logits, targets, sample_weight=None, scale=1.0, *, out=None):
+def softmax_cross_entropy_onehot(
+    logits: ArrayLike,
+    targets: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    scale: float = 1.0,
+    *,
+    out: tuple[F32 | None, F32 | None] | None = None,
+) -> tuple[F32, F32]:
     """L = -sum_j t_j log softmax(z)_j; dL/dz_j = softmax(z)_j sum_k t_k - t_j.
 
     Finite for finite logits and targets >= 0 with a sum of at most 1; logits further apart than
@@ -33,7 +56,14 @@ def softmax_cross_entropy_onehot(logits, targets, sample_weight=None, scale=1.0,
     return _core.softmax_cross_entropy_onehot(logits, targets, sample_weight, scale, out)
 
 
-def sigmoid_cross_entropy(logits, targets, sample_weight=None, scale=1.0, *, out=None):
+def sigmoid_cross_entropy(
+    logits: ArrayLike,
+    targets: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    scale: float = 1.0,
+    *,
+    out: tuple[F32 | None, F32 | None] | None = None,
+) -> tuple[F32, F32]:
     """L = mean_j [-t_j log s_j - (1 - t_j) log(1 - s_j)], s = sigmoid(z);
     dL/dz_j = (s_j - t_j) / cols.
 
@@ -43,7 +73,14 @@ def sigmoid_cross_entropy(logits, targets, sample_weight=None, scale=1.0, *, out
     return _core.sigmoid_cross_entropy(logits, targets, sample_weight, scale, out)
 
 
-def mean_squared_error(predictions, targets, sample_weight=None, scale=1.0, *, out=None):
+def mean_squared_error(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    scale: float = 1.0,
+    *,
+    out: tuple[F32 | None, F32 | None] | None = None,
+) -> tuple[F32, F32]:
     """L = mean_j (p_j - t_j)^2; dL/dp_j = 2 (p_j - t_j) / cols.
 
     Error: (cols / 16 + 16) eps L, of d 4 eps |d|, if 2 (p_j - t_j) does not overflow.
@@ -51,7 +88,14 @@ def mean_squared_error(predictions, targets, sample_weight=None, scale=1.0, *, o
     return _core.mean_squared_error(predictions, targets, sample_weight, scale, out)
 
 
-def mean_absolute_error(predictions, targets, sample_weight=None, scale=1.0, *, out=None):
+def mean_absolute_error(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    scale: float = 1.0,
+    *,
+    out: tuple[F32 | None, F32 | None] | None = None,
+) -> tuple[F32, F32]:
     """L = mean_j |p_j - t_j|; dL/dp_j = sign(p_j - t_j) / cols, 0 where they are equal.
 
     Error: (cols / 16 + 16) eps L, of d 4 eps |d|.
@@ -59,7 +103,14 @@ def mean_absolute_error(predictions, targets, sample_weight=None, scale=1.0, *, 
     return _core.mean_absolute_error(predictions, targets, sample_weight, scale, out)
 
 
-def cross_entropy_sparse(probabilities, labels, sample_weight=None, scale=1.0, *, out=None):
+def cross_entropy_sparse(
+    probabilities: ArrayLike,
+    labels: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    scale: float = 1.0,
+    *,
+    out: tuple[F32 | None, F32 | None] | None = None,
+) -> tuple[F32, F32]:
     """L = -log clip(q_label), q = p / sum_k p_k, clip to [1e-7, 1 - 1e-7] as Keras has it.
 
     The gradient is that of cross_entropy_onehot with t one-hot. Error: (cols / 16 + 16) eps
@@ -68,7 +119,14 @@ def cross_entropy_sparse(probabilities, labels, sample_weight=None, scale=1.0, *
     return _core.cross_entropy_sparse(probabilities, labels, sample_weight, scale, out)
 
 
-def cross_entropy_onehot(probabilities, targets, sample_weight=None, scale=1.0, *, out=None):
+def cross_entropy_onehot(
+    probabilities: ArrayLike,
+    targets: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    scale: float = 1.0,
+    *,
+    out: tuple[F32 | None, F32 | None] | None = None,
+) -> tuple[F32, F32]:
     """L = -sum_j t_j log clip(q_j), q = p / S, S = sum_k p_k, clip to [1e-7, 1 - 1e-7].
 
     With m_j = 1 where clipping does not act and else 0: dL/dp_j = (sum_k m_k t_k - m_j t_j / q_j)
@@ -78,7 +136,14 @@ def cross_entropy_onehot(probabilities, targets, sample_weight=None, scale=1.0, 
     return _core.cross_entropy_onehot(probabilities, targets, sample_weight, scale, out)
 
 
-def binary_cross_entropy(probabilities, targets, sample_weight=None, scale=1.0, *, out=None):
+def binary_cross_entropy(
+    probabilities: ArrayLike,
+    targets: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    scale: float = 1.0,
+    *,
+    out: tuple[F32 | None, F32 | None] | None = None,
+) -> tuple[F32, F32]:
     """L = mean_j [-t_j log q_j - (1 - t_j) log(1 - q_j)], q = clip(p) to [1e-7, 1 - 1e-7];
     dL/dp_j = (q_j - t_j) / (q_j (1 - q_j)) / cols, 0 where clipping acts.
 

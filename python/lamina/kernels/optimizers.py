@@ -5,10 +5,26 @@ writeable, and may not share memory with each other or with dw, the gradient, wh
 TypeError for another dtype, ValueError for another shape, layout or value.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from .._core import kernels as _core
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
-def sgd_step(w, dw, learning_rate, momentum=0.0, nesterov=False, velocity=None):
+    from .._types import F32
+
+
+def sgd_step(
+    w: F32,
+    dw: ArrayLike,
+    learning_rate: float,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    velocity: F32 | None = None,
+) -> F32:
     """w <- w - learning_rate dw; with momentum, velocity <- momentum velocity - learning_rate dw
     and w <- w + velocity, with nesterov w <- w + momentum velocity - learning_rate dw.
 
@@ -19,7 +35,17 @@ def sgd_step(w, dw, learning_rate, momentum=0.0, nesterov=False, velocity=None):
     return _core.sgd_step(w, dw, learning_rate, momentum, bool(nesterov), velocity)
 
 
-def adam_step(w, m, v, dw, step, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
+def adam_step(
+    w: F32,
+    m: F32,
+    v: F32,
+    dw: ArrayLike,
+    step: int,
+    learning_rate: float = 0.001,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-7,
+) -> F32:
     """m <- m + (1 - beta_1) (dw - m), v <- v + (1 - beta_2) (dw^2 - v), w <- w - r m / (sqrt v +
     epsilon), r = learning_rate sqrt(1 - beta_2^step) / (1 - beta_1^step); step counts from 1.
 

@@ -5,10 +5,19 @@ keeps e^x finite (Goodfellow, Bengio and Courville, "Deep Learning", section 4.1
 row NaN. `out` may be any of the inputs (in place).
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from .._core import kernels as _core
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
-def softmax_forward(x, *, out=None):
+    from .._types import F32
+
+
+def softmax_forward(x: ArrayLike, *, out: F32 | None = None) -> F32:
     """y_j = e^x_j / sum_k e^x_k. Error: (cols / 16 + 16 + max_k x_k - x_j) eps of y_j.
 
     ValueError for an array without axes.
@@ -16,7 +25,7 @@ def softmax_forward(x, *, out=None):
     return _core.softmax_forward(x, out)
 
 
-def softmax_backward(dy, y, *, out=None):
+def softmax_backward(dy: ArrayLike, y: ArrayLike, *, out: F32 | None = None) -> F32:
     """dx_j = y_j (dy_j - sum_k dy_k y_k). Error: (cols / 16 + 16) eps max_k |dy_k| y_j.
 
     ValueError where the shapes differ.
@@ -24,7 +33,7 @@ def softmax_backward(dy, y, *, out=None):
     return _core.softmax_backward(dy, y, out)
 
 
-def log_softmax_forward(x, *, out=None):
+def log_softmax_forward(x: ArrayLike, *, out: F32 | None = None) -> F32:
     """y_j = x_j - log sum_k e^x_k. Error: (cols / 16 + 16) eps (1 + |y_j|).
 
     ValueError for an array without axes.
@@ -32,7 +41,7 @@ def log_softmax_forward(x, *, out=None):
     return _core.log_softmax_forward(x, out)
 
 
-def log_softmax_backward(dy, y, *, out=None):
+def log_softmax_backward(dy: ArrayLike, y: ArrayLike, *, out: F32 | None = None) -> F32:
     """dx_j = dy_j - e^y_j sum_k dy_k. Error: (cols / 16 + 16) eps sum_k |dy_k|.
 
     ValueError where the shapes differ.

@@ -7,16 +7,27 @@ max((outputs - 1) stride + r - n, 0) zeros, the odd one at the end, as TensorFlo
 be one int or a pair.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ._array import real
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-def _pair(v):
-    return (v, v) if np.ndim(v) == 0 else tuple(v)
+    from numpy.typing import ArrayLike
+
+    from .._types import Array, Shape, Sizes
 
 
-def _axis(n, k, stride, dilation, padding):
+def _pair(v: Sizes) -> tuple[int, int]:
+    return (v, v) if isinstance(v, (int, np.integer)) else (v[0], v[1])
+
+
+def _axis(n: int, k: int, stride: int, dilation: int, padding: str) -> tuple[int, int, int]:
     """(outputs, zeros before, zeros after) along one axis."""
     reach = (k - 1) * dilation + 1
     if padding == "valid":
@@ -27,23 +38,33 @@ def _axis(n, k, stride, dilation, padding):
 
 
 class _Geometry:
-    """Output size, padding and, for every tap of the kernel, the pixels it meets."""
+    """Output size, padding and, for every tap of the kernel, the pixels it meets.
 
-    def __init__(self, height, width, kernel_size, strides, padding, dilation=1):
+    image: the shape of all images, NHWC.
+    """
+
+    def __init__(
+        self,
+        image: Shape,
+        kernel_size: Sizes,
+        strides: Sizes,
+        padding: str,
+        dilation: Sizes = 1,
+    ) -> None:
         self.kernel_size = _pair(kernel_size)
         self.strides = _pair(strides)
         self.dilation = _pair(dilation)
         rows, columns = (
             _axis(n, k, s, d, padding)
             for n, k, s, d in zip(
-                (height, width), self.kernel_size, self.strides, self.dilation, strict=True
+                image[1:3], self.kernel_size, self.strides, self.dilation, strict=True
             )
         )
-        self.height, self.width = height, width
+        self.height, self.width = image[1:3]
         self.out_height, self.out_width = rows[0], columns[0]
         self.pad = (0, 0), rows[1:], columns[1:], (0, 0)
 
-    def taps(self):
+    def taps(self) -> Iterator[tuple[int, int, tuple[slice, slice, slice]]]:
         """Yields (i, j, where): padded[where] is what tap (i, j) meets at every output pixel."""
         (sh, sw), (dh, dw) = self.strides, self.dilation
         for i in range(self.kernel_size[0]):
@@ -52,14 +73,14 @@ class _Geometry:
                 columns = slice(j * dw, j * dw + (self.out_width - 1) * sw + 1, sw)
                 yield i, j, (slice(None), rows, columns)
 
-    def padded(self, x):
+    def padded(self, x: Array) -> Array:
         return np.pad(x, self.pad)
 
-    def cropped(self, x):
+    def cropped(self, x: Array) -> Array:
         top, left = self.pad[1][0], self.pad[2][0]
         return x[:, top : top + self.height, left : left + self.width]
 
-    def windows(self):
+    def windows(self) -> Iterator[tuple[int, int, slice, slice]]:
         """Yields (oi, oj, rows, columns): the part of the image under each output pixel."""
         (kh, kw), (sh, sw) = self.kernel_size, self.strides
         for oi in range(self.out_height):
@@ -70,14 +91,21 @@ class _Geometry:
                 yield oi, oj, rows, columns
 
 
-def conv2d_forward(x, kernel, bias=None, strides=(1, 1), padding="valid", dilation=(1, 1)):
+def conv2d_forward(
+    x: ArrayLike,
+    kernel: ArrayLike,
+    bias: ArrayLike | None = None,
+    strides: Sizes = (1, 1),
+    padding: str = "valid",
+    dilation: Sizes = (1, 1),
+) -> Array:
     """y[n, oi, oj, f] = bias[f] + sum_{i, j, c} x[n, oi sh + i dh, oj sw + j dw, c] k[i, j, c, f].
 
     x: (n, height, width, channels), padded with zeros; kernel: (kh, kw, channels, filters).
     Returns (n, out_height, out_width, filters). It is a correlation: the kernel is not flipped.
     """
     x, kernel = real(x), real(kernel)
-    g = _Geometry(*x.shape[1:3], kernel.shape[:2], strides, padding, dilation)
+    g = _Geometry(x.shape, kernel.shape[:2], strides, padding, dilation)
     x = g.padded(x)
     y = np.zeros((len(x), g.out_height, g.out_width, kernel.shape[3]), x.dtype)
     for i, j, where in g.taps():
@@ -86,24 +114,36 @@ def conv2d_forward(x, kernel, bias=None, strides=(1, 1), padding="valid", dilati
 
 
 def conv2d_backward_input(
-    dy, kernel, input_shape, strides=(1, 1), padding="valid", dilation=(1, 1)
-):
+    dy: ArrayLike,
+    kernel: ArrayLike,
+    input_shape: Shape,
+    strides: Sizes = (1, 1),
+    padding: str = "valid",
+    dilation: Sizes = (1, 1),
+) -> Array:
     """dx, of input_shape: every tap sends dy k^T back to where it read."""
     dy, kernel = real(dy), real(kernel)
-    g = _Geometry(*input_shape[1:3], kernel.shape[:2], strides, padding, dilation)
+    g = _Geometry(input_shape, kernel.shape[:2], strides, padding, dilation)
     dx = g.padded(np.zeros(input_shape, dy.dtype))
     for i, j, where in g.taps():
         dx[where] += dy @ kernel[i, j].T
     return g.cropped(dx)
 
 
-def conv2d_backward_kernel(dy, x, kernel_size, strides=(1, 1), padding="valid", dilation=(1, 1)):
+def conv2d_backward_kernel(
+    dy: ArrayLike,
+    x: ArrayLike,
+    kernel_size: Sizes,
+    strides: Sizes = (1, 1),
+    padding: str = "valid",
+    dilation: Sizes = (1, 1),
+) -> Array:
     """dk[i, j, c, f] = sum over n, oi, oj of (what tap (i, j) read of channel c) dy[n, oi, oj, f].
 
     Returns (kh, kw, channels, filters).
     """
     dy, x = real(dy), real(x)
-    g = _Geometry(*x.shape[1:3], kernel_size, strides, padding, dilation)
+    g = _Geometry(x.shape, kernel_size, strides, padding, dilation)
     x = g.padded(x)
     dkernel = np.zeros((*g.kernel_size, x.shape[3], dy.shape[3]), x.dtype)
     for i, j, where in g.taps():
@@ -111,19 +151,21 @@ def conv2d_backward_kernel(dy, x, kernel_size, strides=(1, 1), padding="valid", 
     return dkernel
 
 
-def conv2d_backward_bias(dy):
+def conv2d_backward_bias(dy: ArrayLike) -> Array:
     """dbias[f] = sum over n, oi, oj of dy[n, oi, oj, f]."""
     return real(dy).sum(axis=(0, 1, 2))
 
 
-def max_pool2d_forward(x, pool_size=(2, 2), strides=None, padding="valid"):
+def max_pool2d_forward(
+    x: ArrayLike, pool_size: Sizes = (2, 2), strides: Sizes | None = None, padding: str = "valid"
+) -> tuple[Array, Array]:
     """The largest input of each window and channel; padding never wins, a NaN always does.
 
     x: (n, height, width, channels); strides default to pool_size. Returns (y, argmax), both
     (n, out_height, out_width, channels); argmax is int32, i * width + j of the first largest.
     """
     x = real(x)
-    g = _Geometry(*x.shape[1:3], pool_size, pool_size if strides is None else strides, padding)
+    g = _Geometry(x.shape, pool_size, pool_size if strides is None else strides, padding)
     shape = len(x), g.out_height, g.out_width, x.shape[3]
     y, argmax = np.empty(shape, x.dtype), np.empty(shape, np.int32)
     for oi, oj, rows, columns in g.windows():
@@ -137,7 +179,14 @@ def max_pool2d_forward(x, pool_size=(2, 2), strides=None, padding="valid"):
     return y, argmax
 
 
-def max_pool2d_backward(dy, argmax, input_shape, pool_size=(2, 2), strides=None, padding="valid"):
+def max_pool2d_backward(
+    dy: ArrayLike,
+    argmax: ArrayLike,
+    input_shape: Shape,
+    pool_size: Sizes = (2, 2),
+    strides: Sizes | None = None,
+    padding: str = "valid",
+) -> Array:
     """dx, of input_shape: every dy goes to the input that won; where windows overlap they add."""
     dy = real(dy)
     n, height, width, channels = input_shape
@@ -147,23 +196,31 @@ def max_pool2d_backward(dy, argmax, input_shape, pool_size=(2, 2), strides=None,
     return dx.reshape(input_shape)
 
 
-def average_pool2d_forward(x, pool_size=(2, 2), strides=None, padding="valid"):
+def average_pool2d_forward(
+    x: ArrayLike, pool_size: Sizes = (2, 2), strides: Sizes | None = None, padding: str = "valid"
+) -> Array:
     """The mean of each window and channel, over those inputs that lie inside the image.
 
     x: (n, height, width, channels). Returns (n, out_height, out_width, channels).
     """
     x = real(x)
-    g = _Geometry(*x.shape[1:3], pool_size, pool_size if strides is None else strides, padding)
+    g = _Geometry(x.shape, pool_size, pool_size if strides is None else strides, padding)
     y = np.empty((len(x), g.out_height, g.out_width, x.shape[3]), x.dtype)
     for oi, oj, rows, columns in g.windows():
         y[:, oi, oj] = x[:, rows, columns].mean(axis=(1, 2))
     return y
 
 
-def average_pool2d_backward(dy, input_shape, pool_size=(2, 2), strides=None, padding="valid"):
+def average_pool2d_backward(
+    dy: ArrayLike,
+    input_shape: Shape,
+    pool_size: Sizes = (2, 2),
+    strides: Sizes | None = None,
+    padding: str = "valid",
+) -> Array:
     """dx, of input_shape: every dy is shared out evenly over its window."""
     dy = real(dy)
-    g = _Geometry(*input_shape[1:3], pool_size, pool_size if strides is None else strides, padding)
+    g = _Geometry(input_shape, pool_size, pool_size if strides is None else strides, padding)
     dx = np.zeros(input_shape, dy.dtype)
     for oi, oj, rows, columns in g.windows():
         count = (rows.stop - rows.start) * (columns.stop - columns.start)

@@ -1,11 +1,20 @@
 """Matrix product, bias, and reductions along one axis of a matrix."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from . import activations, parts
 from ._array import real
 
-_ACTIVATIONS = {
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from .._types import Array, Function
+
+_ACTIVATIONS: dict[str, Function] = {
     "linear": lambda z, alpha: z,
     "relu": lambda z, alpha: activations.relu_forward(z),
     "leaky_relu": activations.leaky_relu_forward,
@@ -19,19 +28,19 @@ _ACTIVATIONS = {
 
 
 def gemm(
-    a,
-    b,
+    a: ArrayLike,
+    b: ArrayLike,
     *,
-    trans_a=False,
-    trans_b=False,
-    alpha=1.0,
-    beta=0.0,
-    bias=None,
-    activation="linear",
-    activation_alpha=0.0,
-    c=None,
-    precision="highest",
-):
+    trans_a: bool = False,
+    trans_b: bool = False,
+    alpha: float = 1.0,
+    beta: float = 0.0,
+    bias: Array | None = None,
+    activation: str = "linear",
+    activation_alpha: float = 0.0,
+    c: Any = None,
+    precision: str = "highest",
+) -> Array:
     """activation(alpha op(A) op(B) + beta C + bias), op(X) = X or X^T.
 
     op(a): (M, K), op(b): (K, N), bias: (N,), c: (M, N), needed where beta is not 0; the kernel
@@ -42,7 +51,7 @@ def gemm(
     """
     a, b = real(a), real(b)
     a, b = a.T if trans_a else a, b.T if trans_b else b
-    z = alpha * (a @ b if precision == "highest" else parts.product(a, b, precision))
+    z: Array = alpha * (a @ b if precision == "highest" else parts.product(a, b, precision))
     if beta != 0:
         z = z + beta * real(c)
     if bias is not None:
@@ -50,22 +59,22 @@ def gemm(
     return _ACTIVATIONS[activation](z, activation_alpha)
 
 
-def add_bias(x, bias):
+def add_bias(x: ArrayLike, bias: ArrayLike) -> Array:
     """y[..., j] = x[..., j] + bias[j]. x: (..., cols), bias: (cols,)."""
     return real(x) + real(bias)
 
 
-def column_sums(x):
+def column_sums(x: ArrayLike) -> Array:
     """sum_i x[i, j]. x: (rows, cols). Returns (cols,). The gradient of a bias."""
     return real(x).sum(axis=0)
 
 
-def row_sums(x):
+def row_sums(x: ArrayLike) -> Array:
     """sum_j x[i, j]. x: (rows, cols). Returns (rows,)."""
     return real(x).sum(axis=1)
 
 
-def row_argmax(x):
+def row_argmax(x: ArrayLike) -> Array:
     """The first j with the largest x[i, j]; a NaN counts as largest. x: (rows, cols), cols > 0.
 
     Returns (rows,) int32.

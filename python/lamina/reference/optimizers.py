@@ -3,12 +3,25 @@
 All arrays have the shape of w. dw is the gradient.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from .._types import Array
 
-def sgd_step(w, dw, learning_rate, momentum=0.0, nesterov=False, velocity=None):
+
+def sgd_step(
+    w: Array,
+    dw: Array,
+    learning_rate: float,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    velocity: Any = None,
+) -> Array:
     """w <- w - learning_rate dw; with momentum, velocity <- momentum velocity - learning_rate dw
     and w <- w + velocity, with nesterov w <- w + momentum velocity - learning_rate dw.
 
@@ -22,7 +35,17 @@ def sgd_step(w, dw, learning_rate, momentum=0.0, nesterov=False, velocity=None):
     return w
 
 
-def adam_step(w, m, v, dw, step, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
+def adam_step(
+    w: Array,
+    m: Array,
+    v: Array,
+    dw: Array,
+    step: int,
+    learning_rate: float = 0.001,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-7,
+) -> Array:
     """m <- m + (1 - beta_1) (dw - m), v <- v + (1 - beta_2) (dw^2 - v), w <- w - r m / (sqrt v +
     epsilon), r = learning_rate sqrt(1 - beta_2^step) / (1 - beta_1^step); step counts from 1.
 

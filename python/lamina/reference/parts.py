@@ -1,6 +1,15 @@
 """Products of bf16 parts: what the levels of `lamina.set_float32_matmul_precision` compute."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from .._types import Array
 
 # Which parts of A and of B are multiplied at each level; 0 is the largest part.
 PAIRS = {
@@ -10,7 +19,7 @@ PAIRS = {
 }
 
 
-def to_bf16(x):
+def to_bf16(x: ArrayLike) -> Array:
     """x, float32, rounded to the nearest number of eight significant bits, ties to even."""
     x = np.asarray(x, dtype=np.float32)
     words = x.view(np.uint32).astype(np.uint64)
@@ -18,7 +27,7 @@ def to_bf16(x):
     return np.where(np.isnan(x), x, rounded.astype(np.uint32).view(np.float32))
 
 
-def bf16_parts(x, count):
+def bf16_parts(x: ArrayLike, count: int) -> list[Array]:
     """`count` arrays of bf16 numbers, each what is left of x rounded; three add up to x."""
     rest, parts = np.array(x, dtype=np.float32), []
     for _ in range(count):
@@ -27,9 +36,10 @@ def bf16_parts(x, count):
     return parts
 
 
-def product(a, b, precision):
+def product(a: Array, b: Array, precision: str) -> Array:
     """A B of matrices as a level below highest has it, in float64 but for the parts."""
     pairs = PAIRS[precision]
     count = 1 + max(i for i, _ in pairs)
-    a, b = bf16_parts(a, count), bf16_parts(b, count)
-    return sum(a[i].astype(np.float64) @ b[j].astype(np.float64) for i, j in pairs)
+    of_a, of_b = bf16_parts(a, count), bf16_parts(b, count)
+    products = (of_a[i].astype(np.float64) @ of_b[j].astype(np.float64) for i, j in pairs)
+    return sum(products, start=np.zeros((len(a), b.shape[1])))

@@ -4,9 +4,18 @@ Nothing here has a state: a number is a function of the seed and of its place, s
 forward pass can be made again in the backward pass.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ._array import real
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from .._types import Array
 
 _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL = 0x9E3779B9, 0xBB67AE85  # the golden ratio and sqrt(3) - 1, as fractions of 2^32
@@ -14,7 +23,7 @@ _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 
 
-def philox4x32(counters, keys):
+def philox4x32(counters: ArrayLike, keys: ArrayLike) -> Array:
     """Philox4x32-10, a block cipher for simulations: counters (n, 4) and keys (n, 2), both
     uint32, to (n, 4) uint32.
 
@@ -31,7 +40,7 @@ def philox4x32(counters, keys):
     return np.stack([c0, c1, c2, c3], axis=1).astype(np.uint32)
 
 
-def random_bits(n, seed, layer=0, step=0, first=0):
+def random_bits(n: int, seed: int, layer: int = 0, step: int = 0, first: int = 0) -> Array:
     """Elements first .. first + n of the stream (seed, layer, step). Returns (n,) uint32.
 
     Element e is word (e % 64) // 16 of the Philox block b = (e // 64) * 16 + e % 16, whose key is
@@ -52,7 +61,7 @@ def random_bits(n, seed, layer=0, step=0, first=0):
     return np.take_along_axis(words, word[:, None].astype(np.int64), axis=1)[:, 0]
 
 
-def dropout_forward(x, rate, seed, layer=0, step=0):
+def dropout_forward(x: ArrayLike, rate: float, seed: int, layer: int = 0, step: int = 0) -> Array:
     """y_e = x_e / (1 - rate) where random word e >= rate 2^32, else 0. Any shape; e is the flat
     index; 0 <= rate < 1, rounded to float32.
 
@@ -64,6 +73,6 @@ def dropout_forward(x, rate, seed, layer=0, step=0):
     return np.where(keep, x / (1 - rate), 0)
 
 
-def dropout_backward(dy, rate, seed, layer=0, step=0):
+def dropout_backward(dy: ArrayLike, rate: float, seed: int, layer: int = 0, step: int = 0) -> Array:
     """dx_e = dy_e / (1 - rate) under the same mask, else 0."""
     return dropout_forward(dy, rate, seed, layer, step)
