@@ -172,7 +172,7 @@ def test_mnist_reader_is_not_what_refuses_those(monkeypatch, tmp_path, zeros):
 
 def test_importing_the_data_sets_is_cheap():
     # Read from the source: sys.modules would not do, since some Pythons start with zipfile loaded.
-    cheap = {"contextlib", "math", "numpy", "os", "sys", "time", "typing"}
+    cheap = {"__future__", "contextlib", "math", "numpy", "os", "sys", "time", "typing"}
     for path in Path(mnist.__file__).parent.glob("*.py"):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.Import):

@@ -16,6 +16,10 @@ kernel alone, on NumPy arrays; `lamina.reference` the same in plain NumPy; `lami
 These three are imported when they are first used.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from . import (
     activations,
     backend,
@@ -58,10 +62,13 @@ __all__ = [
     "utils",
 ]
 
+if TYPE_CHECKING:
+    from . import datasets, kernels, reference
+
 _LAZY = ("datasets", "kernels", "reference")
 
 
-def show_config(mode: str = "stdout") -> dict | None:
+def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     """What was built, which instruction set was picked, how products multiply, and how many threads
     there are.
 
@@ -81,7 +88,7 @@ def show_config(mode: str = "stdout") -> dict | None:
     return None
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in _LAZY:
         import importlib
 
@@ -89,5 +96,5 @@ def __getattr__(name):
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*globals(), *_LAZY})

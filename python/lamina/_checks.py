@@ -9,9 +9,15 @@ from __future__ import annotations
 import math
 import operator
 import weakref
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+_T = TypeVar("_T")
 
 
-def integer(who: str, value, minimum: int | None = None) -> int:
+def integer(who: str, value: Any, minimum: int | None = None) -> int:
     """`value` as an int; bool and float are wrong types."""
     if isinstance(value, bool):
         raise TypeError(f"{who} must be an integer, got {value!r}")
@@ -25,7 +31,7 @@ def integer(who: str, value, minimum: int | None = None) -> int:
     return number
 
 
-def number(who: str, value, low: float = -math.inf, high: float = math.inf) -> float:
+def number(who: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
     """`value` as a finite float in [low, high]."""
     if isinstance(value, (str, bytes, bool)):
         raise TypeError(f"{who} must be a number, got {value!r}")
@@ -44,7 +50,7 @@ def number(who: str, value, low: float = -math.inf, high: float = math.inf) -> f
     return result
 
 
-def pair(who: str, value) -> tuple[int, int]:
+def pair(who: str, value: Any) -> tuple[int, int]:
     """An integer of at least 1, or two of them."""
     if isinstance(value, (tuple, list)):
         if len(value) != 2:
@@ -54,7 +60,7 @@ def pair(who: str, value) -> tuple[int, int]:
     return (one, one)
 
 
-def choice(who: str, value, choices) -> str:
+def choice(who: str, value: Any, choices: Collection[str]) -> str:
     """One of the strings in `choices`; upper case is accepted, as in padding="SAME"."""
     if not isinstance(value, str):
         raise TypeError(f"{who} must be a string, got {value!r}")
@@ -63,7 +69,7 @@ def choice(who: str, value, choices) -> str:
     return value.lower()
 
 
-def shape(who: str, value) -> tuple[int, ...]:
+def shape(who: str, value: Any) -> tuple[int, ...]:
     """A shape without the batch axis: every size known and at least 1."""
     if isinstance(value, int) and not isinstance(value, bool):
         raise ValueError(f"{who} must be a tuple, got {value}; write ({value},)")
@@ -74,14 +80,14 @@ def shape(who: str, value) -> tuple[int, ...]:
     return tuple(integer(who, size, 1) for size in value)
 
 
-def batched_shape(who: str, value) -> tuple[int, ...]:
+def batched_shape(who: str, value: Any) -> tuple[int, ...]:
     """A shape with the batch axis, which may be None; the rest of it is returned."""
     if not isinstance(value, (tuple, list)) or not value:
         raise TypeError(f"{who} must be a tuple that begins with None for the batch, got {value!r}")
     return shape(f"{who}, after the batch axis,", tuple(value[1:]))
 
 
-def not_offered(who: str, given: dict, neutral: dict) -> None:
+def not_offered(who: str, given: dict[str, Any], neutral: dict[str, tuple[Any, ...]]) -> None:
     """For arguments of Keras's that have no effect here: {name: the values that ask for none}.
 
     TypeError for a name that is not among them, ValueError for another value.
@@ -94,18 +100,18 @@ def not_offered(who: str, given: dict, neutral: dict) -> None:
             raise ValueError(f"{who}: {key} is not offered yet, got {value!r}")
 
 
-def unknown(who: str, value, known) -> ValueError:
+def unknown(who: str, value: Any, known: Collection[str]) -> ValueError:
     """The error for a name that is none of `known`."""
     return ValueError(f"{who} {value!r} is not known; there are: {', '.join(sorted(known))}")
 
 
-def verbose(value) -> int:
+def verbose(value: Any) -> int:
     if type(value) is int and 0 <= value <= 2:  # as a rule, and soonest told
         return value
     if isinstance(value, str) and value == "auto":
         return 1
     try:
-        level = operator.index(value)
+        level = operator.index(value)  # pyright: ignore[reportArgumentType]
     except TypeError:
         level = -1
     if level not in (0, 1, 2):
@@ -113,18 +119,18 @@ def verbose(value) -> int:
     return level
 
 
-def batch_size(value, name="batch_size") -> int:
+def batch_size(value: Any, name: str = "batch_size") -> int:
     size = 32 if value is None else integer(name, value, 1)
     if size >= 1 << 40:
         raise ValueError(f"{name} must be below 2**40, got {size}")
     return size
 
 
-def steps(name, value) -> int | None:
+def steps(name: str, value: Any) -> int | None:
     return None if value is None else integer(name, value, 1)
 
 
-def weakly(who: str, thing):
+def weakly(who: str, thing: _T) -> Callable[[], _T]:
     """A function that returns `thing`, which it does not keep: RuntimeError once it is gone.
 
     For what the core is given to call: its objects are invisible to Python's garbage collector, so
@@ -132,7 +138,7 @@ def weakly(who: str, thing):
     """
     reference = weakref.ref(thing)
 
-    def alive():
+    def alive() -> _T:
         found = reference()
         if found is None:
             raise RuntimeError(f"{who} is gone: keep the model while it is used")

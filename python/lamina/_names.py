@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 _counters: dict[str, int] = {}
 
 
@@ -28,7 +30,7 @@ def snake_case(name: str) -> str:
     return "".join(out)
 
 
-def check_name(name) -> str:
+def check_name(name: Any) -> str:
     if not isinstance(name, str):
         raise TypeError(f"name must be a string, got {name!r}")
     if not name or "/" in name:

@@ -10,8 +10,12 @@ neither read nor moved.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _MASK = (1 << 64) - 1
 _CHUNK = 1 << 20  # numbers made at once: bounds the float64 temporaries
@@ -44,11 +48,12 @@ def next_seed() -> int:
     """A fresh 64-bit seed: from the global seed, or from the system's entropy without one."""
     if _State.seed is None:
         set_seed(int.from_bytes(os.urandom(8), "little"))
+    assert _State.seed is not None
     _State.drawn += 1
     return _mix((_mix(_State.seed) + _State.drawn * 0x9E3779B97F4A7C15) & _MASK)
 
 
-def combine(seeds) -> int:
+def combine(seeds: Iterable[int]) -> int:
     """One seed out of several, in which each of them and their order count."""
     result = 0
     for seed in seeds:

@@ -7,68 +7,77 @@ own (`layers.Layer`), because it needs its gradient too.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from . import _checks
 
+if TYPE_CHECKING:
+    from types import ModuleType
 
-def _kernels():
+    from numpy.typing import ArrayLike
+
+    from ._types import F32, Function
+
+
+def _kernels() -> ModuleType:
     from . import kernels
 
     return kernels
 
 
-def linear(x) -> np.ndarray:
+def linear(x: ArrayLike) -> np.ndarray:
     """x."""
     return np.array(x, np.float32)
 
 
-def relu(x) -> np.ndarray:
+def relu(x: ArrayLike) -> np.ndarray:
     """max(x, 0)."""
     return _kernels().relu_forward(x)
 
 
-def leaky_relu(x, negative_slope=0.2) -> np.ndarray:
+def leaky_relu(x: ArrayLike, negative_slope: float = 0.2) -> np.ndarray:
     """x where x > 0, else negative_slope * x."""
     return _kernels().leaky_relu_forward(x, negative_slope)
 
 
-def elu(x, alpha=1.0) -> np.ndarray:
+def elu(x: ArrayLike, alpha: float = 1.0) -> np.ndarray:
     """x where x > 0, else alpha * (exp(x) - 1) (Clevert et al., 2015)."""
     return _kernels().elu_forward(x, alpha)
 
 
-def sigmoid(x) -> np.ndarray:
+def sigmoid(x: ArrayLike) -> np.ndarray:
     """1 / (1 + exp(-x))."""
     return _kernels().sigmoid_forward(x)
 
 
-def tanh(x) -> np.ndarray:
+def tanh(x: ArrayLike) -> np.ndarray:
     """tanh(x)."""
     return _kernels().tanh_forward(x)
 
 
-def softplus(x) -> np.ndarray:
+def softplus(x: ArrayLike) -> np.ndarray:
     """log(1 + exp(x))."""
     return _kernels().softplus_forward(x)
 
 
-def gelu(x, approximate=False) -> np.ndarray:
+def gelu(x: ArrayLike, approximate: bool = False) -> np.ndarray:
     """x Phi(x), Phi of N(0, 1) (Hendrycks and Gimpel, 2016); approximate: the form with tanh."""
     return _kernels().gelu_forward(x, approximate)
 
 
-def softmax(x, axis=-1) -> np.ndarray:
+def softmax(x: ArrayLike, axis: int = -1) -> np.ndarray:
     """exp(x) / sum of exp(x) along `axis`."""
     return _along(_kernels().softmax_forward, x, axis)
 
 
-def log_softmax(x, axis=-1) -> np.ndarray:
+def log_softmax(x: ArrayLike, axis: int = -1) -> np.ndarray:
     """x - log(sum of exp(x)) along `axis`."""
     return _along(_kernels().log_softmax_forward, x, axis)
 
 
-def _along(function, x, axis):
+def _along(function: Function, x: ArrayLike, axis: int) -> F32:
     x = np.asarray(x)
     if x.ndim == 0:
         raise ValueError("softmax needs an array with at least one axis, got a number")
@@ -92,7 +101,7 @@ _NAME_OF = {function: name for name, function in _BY_NAME.items()}
 _ALPHA = {"leaky_relu": 0.2, "elu": 1.0}
 
 
-def get(identifier):
+def get(identifier: str | Function | None) -> Function:
     """The function of this name; None means linear. ValueError for an unknown name."""
     if identifier is None:
         return linear
@@ -105,12 +114,12 @@ def get(identifier):
     raise TypeError(f"an activation must be a name, got {type(identifier).__name__}")
 
 
-def serialize(function) -> str:
+def serialize(function: Function) -> str:
     """The name of one of this module's functions."""
     return _NAME_OF[function]
 
 
-def for_layer(identifier, who: str):
+def for_layer(identifier: Any, who: str) -> Function:
     """`get`, and in addition only what a layer can compute and differentiate."""
     if hasattr(identifier, "_core_layer"):
         raise ValueError(
@@ -126,7 +135,7 @@ def for_layer(identifier, who: str):
     return function
 
 
-def core_name(function) -> tuple[str, float]:
+def core_name(function: Function) -> tuple[str, float]:
     """What the core calls it, and its alpha."""
     name = _NAME_OF[function]
     return name, _ALPHA.get(name, 0.0)

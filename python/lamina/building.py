@@ -6,11 +6,19 @@ A layer keeps its weights when the network is made anew, as views of the new net
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from . import _core, initializers
 from .layers.weight import Weight
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def check_fits(layer, input_shape: tuple[int, ...]) -> None:
+    from ._types import Shape
+    from .layers.base import Layer
+
+
+def check_fits(layer: Layer, input_shape: tuple[int, ...]) -> None:
     """ValueError if the layer was built for another input, and cannot take this one."""
     if layer._input_shape in (None, input_shape):
         return
@@ -29,7 +37,7 @@ def check_fits(layer, input_shape: tuple[int, ...]) -> None:
     )
 
 
-def core_layer(layer, input_shape: tuple[int, ...]) -> _core.Layer:
+def core_layer(layer: Layer, input_shape: tuple[int, ...]) -> _core.Layer:
     """The core's layer for a network; a layer of the user's own gets its weights now."""
     if layer._is_host() and layer._made_for is None:
         layer._made_for, layer._before_build = input_shape, len(layer._weights)
@@ -41,14 +49,14 @@ def core_layer(layer, input_shape: tuple[int, ...]) -> _core.Layer:
     return layer._core_layer(input_shape)
 
 
-def unbuild(layer) -> None:
+def unbuild(layer: Layer) -> None:
     """Take back what build() has made."""
     if layer._made_for is not None:
         del layer._weights[layer._before_build :]
         layer._made_for = None
 
 
-def make_network(layers, input_shape) -> _core.Network:
+def make_network(layers: Sequence[Layer], input_shape: Shape) -> _core.Network:
     """The core's network of these layers, holding their weights or newly initialised ones.
 
     The layers themselves are left as they are until `bind_weights`.
@@ -62,7 +70,7 @@ def make_network(layers, input_shape) -> _core.Network:
         raise
 
 
-def _network_of(layers, input_shape) -> _core.Network:
+def _network_of(layers: Sequence[Layer], input_shape: Shape) -> _core.Network:
     shape, cores = input_shape, []
     for layer in layers:
         check_fits(layer, shape)
@@ -90,7 +98,7 @@ def _network_of(layers, input_shape) -> _core.Network:
     return network
 
 
-def bind_weights(layers, network) -> None:
+def bind_weights(layers: Sequence[Layer], network: _core.Network) -> None:
     """Make the layers' weights views of the network's."""
     shapes = [tuple(network.input_shape), *map(tuple, network.output_shapes)]
     for i, layer in enumerate(layers):

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import math
 import weakref
+from typing import TYPE_CHECKING, Any
 
 from ._warnings import warn
+
+if TYPE_CHECKING:
+    from ._types import Config, Function, Logs
 
 
 class Callback:
@@ -20,77 +24,79 @@ class Callback:
     """
 
     def __init__(self) -> None:
-        self.params: dict | None = None
-        self._model = None
+        self.params: dict[str, Any] | None = None
+        self._model: Any = None
 
     @property
-    def model(self):
+    def model(self) -> Any:
         return self._model
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_model": None}  # a copy belongs to no model
 
-    def set_params(self, params: dict) -> None:
+    def set_params(self, params: dict[str, Any]) -> None:
         self.params = params
 
-    def set_model(self, model) -> None:
+    def set_model(self, model: Any) -> None:
         self._model = model
 
-    def on_train_begin(self, logs=None) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """At the start of fit."""
 
-    def on_train_end(self, logs=None) -> None:
+    def on_train_end(self, logs: Logs | None = None) -> None:
         """At the end of fit; logs are those of the last epoch."""
 
-    def on_epoch_begin(self, epoch, logs=None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Before an epoch, counted from 0."""
 
-    def on_epoch_end(self, epoch, logs=None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """After an epoch and its validation."""
 
-    def on_batch_begin(self, batch, logs=None) -> None:
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Short for on_train_batch_begin."""
 
-    def on_batch_end(self, batch, logs=None) -> None:
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Short for on_train_batch_end."""
 
-    def on_train_batch_begin(self, batch, logs=None) -> None:
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Before a batch of fit, counted from 0 in its epoch."""
         self.on_batch_begin(batch, logs)
 
-    def on_train_batch_end(self, batch, logs=None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """After a batch of fit."""
         self.on_batch_end(batch, logs)
 
-    def on_test_begin(self, logs=None) -> None:
+    def on_test_begin(self, logs: Logs | None = None) -> None:
         """At the start of evaluate, and of the validation in fit."""
 
-    def on_test_end(self, logs=None) -> None:
+    def on_test_end(self, logs: Logs | None = None) -> None:
         """At their end."""
 
-    def on_test_batch_begin(self, batch, logs=None) -> None:
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Before a batch of evaluate or of the validation."""
 
-    def on_test_batch_end(self, batch, logs=None) -> None:
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """After it."""
 
-    def on_predict_begin(self, logs=None) -> None:
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
         """At the start of predict."""
 
-    def on_predict_end(self, logs=None) -> None:
+    def on_predict_end(self, logs: Logs | None = None) -> None:
         """At its end."""
 
-    def on_predict_batch_begin(self, batch, logs=None) -> None:
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Before a batch of predict."""
 
-    def on_predict_batch_end(self, batch, logs=None) -> None:
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """After it; logs holds its "outputs"."""
 
 
 class CallbackList(Callback):
     """Calls each of its callbacks in turn."""
 
-    def __init__(self, callbacks=None, model=None, params=None) -> None:
+    def __init__(
+        self, callbacks: Any = None, model: Any = None, params: Config | None = None
+    ) -> None:
         super().__init__()
         if callbacks is None:
             callbacks = []
@@ -110,12 +116,12 @@ class CallbackList(Callback):
     def append(self, callback: Callback) -> None:
         self.callbacks.append(callback)
 
-    def set_params(self, params) -> None:
+    def set_params(self, params: Config) -> None:
         super().set_params(params)
         for callback in self.callbacks:
             callback.set_params(params)
 
-    def set_model(self, model) -> None:
+    def set_model(self, model: Any) -> None:
         super().set_model(model)
         for callback in self.callbacks:
             callback.set_model(model)
@@ -124,7 +130,7 @@ class CallbackList(Callback):
         """Whether a callback wants to hear of single batches; mode: "train", "test", "predict"."""
         return any(self.of_batches(mode))
 
-    def of_batches(self, mode: str) -> list[list]:
+    def of_batches(self, mode: str) -> list[list[Any]]:
         """The hooks before and those after a batch, of the callbacks that have any: to call them
         all takes longer than a small batch."""
         found = []
@@ -137,15 +143,15 @@ class CallbackList(Callback):
         return found
 
 
-def _overrides(callback, name) -> bool:
+def _overrides(callback: Callback, name: str) -> bool:
     if isinstance(callback, CallbackList):
         return any(_overrides(inner, name) for inner in callback.callbacks)
     method = getattr(callback, name)
     return getattr(method, "__func__", method) is not getattr(Callback, name)
 
 
-def _forward(name):
-    def hook(self, *args, **kwargs):
+def _forward(name: str) -> Function:
+    def hook(self: CallbackList, *args: Any, **kwargs: Any) -> None:
         for callback in self.callbacks:
             getattr(callback, name)(*args, **kwargs)
 
@@ -155,7 +161,7 @@ def _forward(name):
 
 for _name in [name for name in vars(Callback) if name.startswith("on_")]:
     setattr(CallbackList, _name, _forward(_name))
-del _name
+del _name  # pyright: ignore[reportPossiblyUnboundVariable]
 
 
 class History(Callback):
@@ -167,19 +173,19 @@ class History(Callback):
         self.epoch: list[int] = []
 
     @property
-    def model(self):
+    def model(self) -> Any:
         return self._model() if self._model is not None else None
 
-    def set_model(self, model) -> None:
+    def set_model(self, model: Any) -> None:
         # The model holds its History: a strong reference back would keep both, and the model's
         # buffers, until the garbage collector comes by.
         self._model = weakref.ref(model)
 
-    def on_train_begin(self, logs=None) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         self.history = {}
         self.epoch = []
 
-    def on_epoch_end(self, epoch, logs=None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
@@ -195,13 +201,13 @@ class LambdaCallback(Callback):
 
     def __init__(
         self,
-        on_epoch_begin=None,
-        on_epoch_end=None,
-        on_train_begin=None,
-        on_train_end=None,
-        on_train_batch_begin=None,
-        on_train_batch_end=None,
-        **others,
+        on_epoch_begin: Function | None = None,
+        on_epoch_end: Function | None = None,
+        on_train_begin: Function | None = None,
+        on_train_end: Function | None = None,
+        on_train_batch_begin: Function | None = None,
+        on_train_batch_end: Function | None = None,
+        **others: Function | None,
     ) -> None:
         super().__init__()
         hooks = {
@@ -230,7 +236,7 @@ class _Watch:
         self._who, self._monitor = who, monitor
         self._said = False
 
-    def value(self, model, logs: dict) -> float | None:
+    def value(self, model: Any, logs: dict[str, Any]) -> float | None:
         """None in an epoch that has none: as one between two validations has no val_loss."""
         if self._monitor in logs:
             return logs[self._monitor]
@@ -242,7 +248,7 @@ class _Watch:
             )
         return None
 
-    def _hint(self, logs: dict) -> str:
+    def _hint(self, logs: dict[str, Any]) -> str:
         if self._monitor.startswith("val_") and not any(name.startswith("val_") for name in logs):
             plain = self._monitor[len("val_") :]
             other = f", or monitor={plain!r}" if plain in logs else ""
@@ -263,14 +269,14 @@ class EarlyStopping(Callback):
 
     def __init__(
         self,
-        monitor="val_loss",
-        min_delta=0,
-        patience=0,
-        verbose=0,
-        mode="auto",
-        baseline=None,
-        restore_best_weights=False,
-        start_from_epoch=0,
+        monitor: str = "val_loss",
+        min_delta: float = 0,
+        patience: int = 0,
+        verbose: int = 0,
+        mode: str = "auto",
+        baseline: float | None = None,
+        restore_best_weights: bool = False,
+        start_from_epoch: int = 0,
     ) -> None:
         super().__init__()
         from . import _checks
@@ -293,12 +299,12 @@ class EarlyStopping(Callback):
         self.stopped_epoch = 0
         self.best: float | None = None
         self.best_epoch = 0
-        self.best_weights: list | None = None
+        self.best_weights: list[Any] | None = None
 
-    def on_train_begin(self, logs=None) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         self._reset()
 
-    def on_epoch_end(self, epoch, logs=None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = logs or {}
         if epoch < self.start_from_epoch:
             return
@@ -317,7 +323,7 @@ class EarlyStopping(Callback):
             self.stopped_epoch = epoch
             self.model.stop_training = True
 
-    def on_train_end(self, logs=None) -> None:
+    def on_train_end(self, logs: Logs | None = None) -> None:
         if self.stopped_epoch and self.verbose:
             print(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.best_weights is not None:
@@ -325,7 +331,7 @@ class EarlyStopping(Callback):
             if self.verbose:
                 print(f"Restoring the weights of the best epoch, {self.best_epoch + 1}")
 
-    def _better(self, value, than) -> bool:
+    def _better(self, value: float, than: float | None) -> bool:
         if math.isnan(value):
             return False
         return than is None or self._sign * (value - than) - self.min_delta > 0

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from . import _checks, _core, _random, losses, metrics, optimizers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ._types import LossLike, MetricLike, OptimizerLike, Shape, Shapes
+    from .layers.base import Layer
+    from .layers.embedding import Embedding
+    from .metrics import Metric
 
 
 class Compiled:
     """Optimizer, loss and metrics of a model; the names of what is reported, loss first."""
 
-    def __init__(self, model, optimizer, loss, metric_list, weighted_list) -> None:
+    def __init__(
+        self, model: Any, optimizer: OptimizerLike, loss: Any, metric_list: Any, weighted_list: Any
+    ) -> None:
         self.optimizer = optimizers.get(optimizer)
         self.optimizer._check_owner(model)
         if isinstance(loss, (list, tuple)) and len(loss) == 1:
             loss = loss[0]
         if isinstance(loss, dict) and "class_name" not in loss:
             raise TypeError("loss must be one loss: the model has one output, got a dict")
-        self.loss = losses.get(loss)
+        self.loss: Any = losses.get(loss)  # pyright: ignore[reportArgumentType]
         if self.loss is not None:
             self.loss._core_loss()  # says now what it would say in fit
         self._wanted = [(m, False) for m in _flat("metrics", metric_list)]
@@ -34,10 +46,10 @@ class Compiled:
             if metric is not None:
                 metric._core_metric(False)
                 self._check_targets(metric)
-        self.metrics: list = []
-        self._resolved_for: tuple | None = None
+        self.metrics: list[Any] = []
+        self._resolved_for: tuple[Any, ...] | None = None
 
-    def arguments(self) -> dict:
+    def arguments(self) -> dict[str, Any]:
         """What compile was given, to compile a copy of the model with."""
         return {
             "optimizer": self.optimizer,
@@ -60,7 +72,7 @@ class Compiled:
             names.append(name)
         return names
 
-    def _check_targets(self, metric) -> None:
+    def _check_targets(self, metric: Metric) -> None:
         """A metric of class numbers goes with a loss of class numbers only, and so on."""
         if self.loss is None or metric._sparse is None or metric._sparse == self.loss._sparse:
             return
@@ -70,7 +82,7 @@ class Compiled:
             f"as y; {'sparse_' if self.loss._sparse else ''}categorical_accuracy or 'accuracy' does"
         )
 
-    def resolve(self, output_shape) -> list:
+    def resolve(self, output_shape: Shape) -> list[Any]:
         """All metrics, for a model with this output."""
         if self._resolved_for != output_shape:
             self._resolved_for = output_shape
@@ -80,14 +92,14 @@ class Compiled:
             ]
         return self.metrics
 
-    def core_metrics(self, output_shape) -> list:
+    def core_metrics(self, output_shape: Shape) -> list[Any]:
         return [
             metric._core_metric(weighted)
             for metric, weighted in zip(self.resolve(output_shape), self.weighted[1:], strict=True)
         ]
 
 
-def _flat(argument, value) -> list:
+def _flat(argument: str, value: Any) -> list[Any]:
     """A list of metrics; one alone, and lists in the list (one an output), are understood."""
     if value is None:
         return []
@@ -95,13 +107,13 @@ def _flat(argument, value) -> list:
         raise TypeError(f"{argument} must be a list: the model has one output, got a dict")
     if not isinstance(value, (list, tuple)):
         return [value]
-    flat = []
+    flat: list[Any] = []
     for item in value:
         flat.extend(item if isinstance(item, (list, tuple)) else [item])
     return [item for item in flat if item is not None]
 
 
-def check_ignored(loss_weights, steps_per_execution) -> None:
+def check_ignored(loss_weights: Any, steps_per_execution: Any) -> None:
     """Arguments of compile that change nothing here; wrong values are still wrong."""
     if isinstance(loss_weights, np.ndarray):
         loss_weights = loss_weights.tolist()
@@ -121,35 +133,53 @@ class _AtWork:
 
     __slots__ = ("_busy", "_doing")
 
-    def __init__(self, busy: dict, doing: str) -> None:
+    def __init__(self, busy: dict[Any, str], doing: str) -> None:
         self._busy, self._doing = busy, doing
 
     def __enter__(self) -> None:
         self._busy[self] = self._doing  # and no counter: threads may do this at the same time
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         del self._busy[self]
 
 
 class Compilable:
     """The part of a model that compiles, and makes and keeps the core's runners."""
 
+    if TYPE_CHECKING:  # what is defined in Sequential, the one class that is made of this one
+        name: str
+        _trainable: bool
+        _layers: list[Layer]
+        _in_shape: Any
+        _shapes: list[Shape]
+        _front_embedding: Embedding | None
+        _network: _core.Network | None
+        _rows_at_once: int
+
+        @property
+        def built(self) -> bool: ...
+        def _realise(self) -> _core.Network: ...
+        def _shapes_for(self, x: Any) -> Shapes: ...
+        def _adopt(self, shapes: Shapes) -> None: ...
+
     def __init__(self) -> None:
-        self._compiled: Compiled | None = None
-        self._runners: dict = {}  # mode -> (what it was made for, runner), while not in use
-        self._busy: dict = {}  # a key of its own for each call at work -> what it does
+        self._compiled: Any = None  # a Compiled, after compile
+        self._runners: dict[
+            str, Any
+        ] = {}  # mode -> (what it was made for, runner), while not in use
+        self._busy: dict[Any, str] = {}  # a key of its own for each call at work -> what it does
 
     def compile(
         self,
-        optimizer="adam",
-        loss=None,
-        loss_weights=None,
-        metrics=None,
-        weighted_metrics=None,
-        run_eagerly=False,
-        steps_per_execution=1,
-        jit_compile="auto",
-        auto_scale_loss=True,
+        optimizer: OptimizerLike = "adam",
+        loss: LossLike | None = None,
+        loss_weights: Any = None,
+        metrics: Sequence[MetricLike] | MetricLike | None = None,
+        weighted_metrics: Sequence[MetricLike] | MetricLike | None = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int | str | None = 1,
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
     ) -> None:
         """Choose how the model is trained and judged. Wrong names raise here.
 
@@ -169,17 +199,17 @@ class Compilable:
         return self._compiled is not None
 
     @property
-    def optimizer(self):
+    def optimizer(self) -> Any:
         """The optimizer given to compile; None before."""
         return self._compiled.optimizer if self._compiled is not None else None
 
     @property
-    def loss(self):
+    def loss(self) -> Any:
         """The loss given to compile; None before."""
         return self._compiled.loss if self._compiled is not None else None
 
     @property
-    def metrics(self) -> list:
+    def metrics(self) -> list[Any]:
         """The metrics given to compile, without the loss; those that depend on the model's output,
         such as "accuracy", once it is built.
         """
@@ -205,7 +235,7 @@ class Compilable:
         """For as long as the model is "trained", "evaluated" or "used to predict"."""
         return _AtWork(self._busy, doing)
 
-    def _check_idle(self, what: str, harmless: tuple = ()) -> None:
+    def _check_idle(self, what: str, harmless: tuple[Any, ...] = ()) -> None:
         for doing in list(self._busy.values()):
             if doing not in harmless:
                 raise RuntimeError(f"cannot {what} while the model is being {doing}")
@@ -228,7 +258,7 @@ class Compilable:
 
     # ---- runners --------------------------------------------------------------------------------
 
-    def _take_runner(self, mode: str, rows: int) -> tuple:
+    def _take_runner(self, mode: str, rows: int) -> tuple[Any, ...]:
         """(what it was made for, a runner for batches of up to `rows`), for `_keep_runner`.
 
         mode: the core's "train", "test", "predict", or "rehearse", which is predict as in
@@ -236,7 +266,7 @@ class Compilable:
         in another thread, gets another.
         """
         network = self._realise()
-        made_for: tuple = (network,)
+        made_for: tuple[Any, ...] = (network,)
         if mode != "predict":
             flags = tuple(layer.trainable and self._trainable for layer in self._layers)
             made_for = (network, self._compiled, flags, _random.generation())
@@ -253,7 +283,7 @@ class Compilable:
             seed = self._runner_seed()
         return made_for, self._make_runner(mode, rows, seed)
 
-    def _make_runner(self, mode: str, rows: int, seed: int):
+    def _make_runner(self, mode: str, rows: int, seed: int) -> _core.Runner:
         """Allocates no buffers: the runner's first pass does."""
         network = self._realise()
         for i, layer in enumerate(self._layers):
@@ -261,7 +291,7 @@ class Compilable:
         if mode in ("predict", "rehearse"):
             return _core.Runner(network, mode, rows, seed=seed)
         compiled = self._compiled
-        options = {
+        options: dict[str, Any] = {
             "loss": compiled.loss._core_loss(),
             "metrics": compiled.core_metrics(self._shapes[-1]),
         }
@@ -269,7 +299,7 @@ class Compilable:
             options["optimizer"] = compiled.optimizer._core
         return _core.Runner(network, mode, rows, seed=seed, **options)
 
-    def _keep_runner(self, mode: str, kept: tuple) -> None:
+    def _keep_runner(self, mode: str, kept: tuple[Any, ...]) -> None:
         kept[1].release()  # of the caller's arrays
         self._runners[mode] = kept
 
@@ -277,12 +307,12 @@ class Compilable:
         self._runners.clear()
 
     @property
-    def _train_runner(self):
+    def _train_runner(self) -> _core.Runner | None:
         """The runner of the last fit, for measurements; None if there is none."""
         return self._runners.get("train", (None, None))[1]
 
     def _runner_seed(self) -> int:
         """The seed of dropout masks: those of the layers where they have one."""
-        seeds = [getattr(layer, "seed", None) for layer in self._layers]
+        seeds: list[Any] = [getattr(layer, "seed", None) for layer in self._layers]
         seeds = [seed for seed in seeds if seed is not None]
         return _random.combine(seeds) if seeds else _random.next_seed()

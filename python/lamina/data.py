@@ -8,10 +8,17 @@ argument, what was expected, what came and, where that is known, what to do.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _core
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ._types import Array, Shape
+    from .layers.base import Layer
 
 # What the core gathers from; anything else is converted to float32.
 _NATIVE = frozenset(np.dtype(code) for code in [*"?bBhHefd", "i4", "u4", "i8", "u8"])
@@ -19,7 +26,7 @@ _LARGEST = float(np.finfo(np.float32).max)
 _CHUNK = 1 << 20  # elements looked at at once: bounds the temporaries of checks
 
 
-def as_array(value, what: str) -> np.ndarray:
+def as_array(value: Any, what: str) -> np.ndarray:
     """`value` as an array of real numbers; TypeError for anything else."""
     if isinstance(value, np.ndarray):
         array = np.asarray(value)  # subclasses drop their extras
@@ -39,7 +46,7 @@ def as_array(value, what: str) -> np.ndarray:
     return array
 
 
-def is_sparse(value) -> bool:
+def is_sparse(value: Any) -> bool:
     """Whether it is a matrix of SciPy's that stores no zeros."""
     return hasattr(value, "toarray") and hasattr(value, "nnz")
 
@@ -68,7 +75,7 @@ def check_finite(array: np.ndarray, what: str) -> None:
         _raise_at(array, what, what, fits)
 
 
-def _raise_at(array: np.ndarray, what: str, where: str, holds) -> None:
+def _raise_at(array: np.ndarray, what: str, where: str, holds: Callable[[Array], Array]) -> None:
     array = array if array.ndim else array.reshape(1)
     wrong = _first_wrong(array, holds)
     if wrong is not None:
@@ -80,7 +87,7 @@ def _raise_at(array: np.ndarray, what: str, where: str, holds) -> None:
 # ---- x ------------------------------------------------------------------------------------------
 
 
-def prepare_x(x, input_shape, first_layer, what: str = "x") -> np.ndarray:
+def prepare_x(x: Any, input_shape: Shape, first_layer: Layer, what: str = "x") -> np.ndarray:
     """Rows of exactly `input_shape`. An axis of size 1 at the end is added or dropped to fit."""
     x = as_array(x, what)
     expected = tuple(input_shape)
@@ -96,7 +103,7 @@ def prepare_x(x, input_shape, first_layer, what: str = "x") -> np.ndarray:
     return as_rows(x)
 
 
-def _wrong_shape(x, expected, first_layer) -> str:
+def _wrong_shape(x: Array, expected: Shape, first_layer: Layer) -> str:
     row = x.shape[1:]
     message = (
         f"{first_layer._label} expects inputs of shape {batch_text(expected)}, "
@@ -114,11 +121,11 @@ def _wrong_shape(x, expected, first_layer) -> str:
     return message
 
 
-def batch_text(shape) -> str:
+def batch_text(shape: Sequence[int]) -> str:
     return f"(batch, {', '.join(map(str, shape))})" if shape else "(batch,)"
 
 
-def shape_text(shape) -> str:
+def shape_text(shape: Sequence[int]) -> str:
     return f"({shape[0]},)" if len(shape) == 1 else f"({', '.join(map(str, shape))})"
 
 
@@ -136,7 +143,7 @@ def check_indices(x: np.ndarray, size: int, layer: str) -> None:
         )
 
 
-def _first_wrong(array: np.ndarray, holds):
+def _first_wrong(array: np.ndarray, holds: Callable[[Array], Array]) -> tuple[int, ...] | None:
     """The index of the first element for which the vectorised `holds` is false, or None."""
     if array.ndim == 0 or not array.size:
         return None
@@ -154,7 +161,7 @@ def _first_wrong(array: np.ndarray, holds):
 # ---- y ------------------------------------------------------------------------------------------
 
 
-def class_numbers(y, classes: int, what: str, why: str | None = None) -> np.ndarray:
+def class_numbers(y: Any, classes: int, what: str, why: str | None = None) -> np.ndarray:
     """`y` as int32 class numbers. ValueError for NaN, fractions, and those not in [0, classes);
     `why` there are so many is by default that the model has as many outputs."""
     y = as_array(y, what)
@@ -180,7 +187,9 @@ def class_numbers(y, classes: int, what: str, why: str | None = None) -> np.ndar
     return np.ascontiguousarray(y, np.int32)
 
 
-def prepare_y(y, rows: int, output_shape, sparse: bool, loss_name: str, what="y") -> np.ndarray:
+def prepare_y(
+    y: Any, rows: int, output_shape: Shape, sparse: bool, loss_name: str, what: str = "y"
+) -> np.ndarray:
     """Targets as the core takes them: int32 class numbers, or numbers in the output's shape."""
     y = as_array(y, what)
     if y.ndim == 0:
@@ -202,7 +211,9 @@ def prepare_y(y, rows: int, output_shape, sparse: bool, loss_name: str, what="y"
     return as_rows(y)
 
 
-def _wrong_targets(y, expected, output_shape, sparse, loss_name, what) -> str:
+def _wrong_targets(
+    y: Array, expected: Shape, output_shape: Shape, sparse: bool, loss_name: str, what: str
+) -> str:
     message = (
         f"{what} must have shape {batch_text(expected)} for loss '{loss_name}' and a model with "
         f"outputs of shape {batch_text(output_shape)}, got {shape_text(y.shape)}"
@@ -218,7 +229,7 @@ def _wrong_targets(y, expected, output_shape, sparse, loss_name, what) -> str:
     return message
 
 
-def _cardinality(what, rows, got) -> str:
+def _cardinality(what: str, rows: int, got: int) -> str:
     return (
         f"Data cardinality is ambiguous: x has {rows} rows and {what} has {got}; "
         "they must have the same number of rows"
@@ -228,7 +239,9 @@ def _cardinality(what, rows, got) -> str:
 # ---- weights ------------------------------------------------------------------------------------
 
 
-def prepare_weights(sample_weight, rows: int, what="sample_weight") -> np.ndarray | None:
+def prepare_weights(
+    sample_weight: Any, rows: int, what: str = "sample_weight"
+) -> np.ndarray | None:
     """One finite float32 a row."""
     if sample_weight is None:
         return None
@@ -243,7 +256,7 @@ def prepare_weights(sample_weight, rows: int, what="sample_weight") -> np.ndarra
     return np.ascontiguousarray(weight, np.float32)
 
 
-def check_class_weight(class_weight) -> dict[int, float]:
+def check_class_weight(class_weight: Any) -> dict[int, float]:
     """{class: weight} with int keys and float values that are finite as float32."""
     from . import _checks
 

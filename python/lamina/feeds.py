@@ -13,11 +13,17 @@ same to the loop in training.py:
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _random, data
+from . import _core, _random, data
 from .utils import PyDataset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from ._types import F32, Array, Rows, Shape
 
 _END = object()
 _ENDLESS = 1 << 62  # batches
@@ -26,16 +32,18 @@ _ENDLESS = 1 << 62  # batches
 class Pass:
     """One runner and its means; makes a larger runner when a larger batch comes."""
 
-    def __init__(self, model, mode: str) -> None:
+    def __init__(self, model: Any, mode: str) -> None:
         self._model = model
         self._mode = mode
-        self._earlier: list = []  # (rows, sum of weights, results) of runners that were too small
+        self._earlier: list[
+            Any
+        ] = []  # (rows, sum of weights, results) of runners that were too small
         self._rows = 0
         self._weight = 0.0
-        self._kept: tuple | None = None
-        self.runner = None
+        self._kept: Any = None
+        self.runner: Any = None  # the core's, once a batch has come
 
-    def use(self, rows: int):
+    def use(self, rows: int) -> _core.Runner:
         """A runner for batches of up to `rows` rows."""
         if self.runner is None or self.runner.batch_size < rows:
             if self.runner is not None and self._rows:
@@ -93,7 +101,15 @@ class ArrayFeed:
     """
 
     def __init__(
-        self, x, y, weight, batch_size: int, shuffle=False, steps=None, goes_on=False, joins=False
+        self,
+        x: Array,
+        y: Array,
+        weight: F32 | None,
+        batch_size: int,
+        shuffle: bool = False,
+        steps: int | None = None,
+        goes_on: bool = False,
+        joins: bool = False,
     ) -> None:
         self.x, self.y, self.weight = x, y, weight
         self.rows = len(x)
@@ -135,7 +151,7 @@ class ArrayFeed:
         self._left -= done
         return done
 
-    def _start(self, runner, size) -> None:
+    def _start(self, runner: _core.Runner, size: int) -> None:
         order = _random.permutation(self.rows, _random.next_seed()) if self._shuffle else None
         runner.start(self.x, self.y, self.weight, order, size)
         self._started = True
@@ -154,7 +170,14 @@ class BatchFeed:
 
     batch_size = None  # as they come
 
-    def __init__(self, source, check, steps=None, goes_on=False, shuffle=False) -> None:
+    def __init__(
+        self,
+        source: Any,
+        check: Callable[[Any], Rows],
+        steps: int | None = None,
+        goes_on: bool = False,
+        shuffle: bool = False,
+    ) -> None:
         self._source = source
         self._shuffle = shuffle
         self._check = check  # (batch) -> x, y, weight, ready for a runner
@@ -167,13 +190,13 @@ class BatchFeed:
             except TypeError:
                 self.steps = None
         self._once = hasattr(source, "__next__")
-        self._iterator = None
+        self._iterator: Any = None
         self._peeked = _END
         self._left = 0
         self._begun = False
         self._open = False  # has the source been told of this epoch?
 
-    def peek(self, what: str = "x"):
+    def peek(self, what: str = "x") -> Any:
         """The first batch, unchecked, to learn the shapes from; it is run all the same.
 
         ValueError if there is none.
@@ -186,7 +209,7 @@ class BatchFeed:
         return self._peeked
 
     def begin_epoch(self) -> None:
-        self._left = self.steps if self._fixed else _ENDLESS
+        self._left = self.steps if self._fixed and self.steps is not None else _ENDLESS
         if self._begun and not self._once and not self._endless:
             self._iterator, self._peeked = None, _END
         self._begun = True
@@ -224,7 +247,7 @@ class BatchFeed:
                 break
         return done
 
-    def _next(self):
+    def _next(self) -> Any:
         if self._iterator is None:
             self._iterator = iterate(self._source, self._shuffle)
         batch = next(self._iterator, _END)
@@ -235,7 +258,7 @@ class BatchFeed:
         return batch
 
 
-def is_iterable_of_batches(x) -> bool:
+def is_iterable_of_batches(x: Any) -> bool:
     """Whether x is a generator, a loader or the like rather than an array or a list of numbers."""
     if isinstance(x, (np.ndarray, list, tuple, dict, str, bytes)):
         return False
@@ -244,7 +267,7 @@ def is_iterable_of_batches(x) -> bool:
     return hasattr(x, "__next__") or hasattr(x, "__iter__") or hasattr(x, "__getitem__")
 
 
-def iterate(source, shuffle: bool = False):
+def iterate(source: Any, shuffle: bool = False) -> Iterator[Any]:
     """The batches of a source, once; those of a PyDataset in a random order with shuffle=True."""
     if isinstance(source, PyDataset):
         batches = len(source)
@@ -255,14 +278,14 @@ def iterate(source, shuffle: bool = False):
     return (source[i] for i in range(len(source)))
 
 
-def tell(source, hook: str) -> None:
+def tell(source: Any, hook: str) -> None:
     """Call the source's on_epoch_begin or on_epoch_end, if it has one."""
     function = getattr(source, hook, None)
     if callable(function):
         function()
 
 
-def split_batch(batch, what: str):
+def split_batch(batch: Any, what: str) -> tuple[Any, Any, Any]:
     """(x, y, sample_weight) of what an iterable yielded; y and the weight may be missing."""
     if not isinstance(batch, (tuple, list)):
         return batch, None, None
@@ -270,10 +293,18 @@ def split_batch(batch, what: str):
         raise ValueError(
             f"{what} must yield (x, y) or (x, y, sample_weight), got {len(batch)} things"
         )
-    return (*batch, None, None)[:3]
+    x, y, weight = (*batch, None, None)[:3]
+    return x, y, weight
 
 
-def checked_rows(x, y, weight, model, shapes, what=("x", "y", "sample_weight")):
+def checked_rows(
+    x: Any,
+    y: Any,
+    weight: Any,
+    model: Any,
+    shapes: tuple[Shape, Shape],
+    what: Sequence[str] = ("x", "y", "sample_weight"),
+) -> Rows:
     """x, y and weights, checked against the shapes and the loss, ready for a runner."""
     loss = model._compiled.loss
     x = prepare_inputs(x, model, shapes[0], what[0])
@@ -286,7 +317,7 @@ def checked_rows(x, y, weight, model, shapes, what=("x", "y", "sample_weight")):
     return x, y, weight
 
 
-def prepare_inputs(x, model, input_shape, what="x"):
+def prepare_inputs(x: Any, model: Any, input_shape: Shape, what: str = "x") -> Array:
     """x, checked against the model's input shape; the indices too if an Embedding comes first."""
     x = data.prepare_x(x, input_shape, model._layers[0], what)
     embedding = model._front_embedding

@@ -8,7 +8,7 @@ a call that raises for its arguments has not even built an unbuilt model.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from .compiling import Compilable
 from .progress import Progress, finished
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ._types import Array, Feed, Rows, Shapes
     from .memory import MemoryReport
 
 _STRETCH = 0.05  # seconds of one call into the core
@@ -34,15 +37,15 @@ class Inference(Compilable):
 
     def evaluate(
         self,
-        x=None,
-        y=None,
+        x: Any = None,
+        y: Any = None,
         batch_size: int | None = None,
-        verbose="auto",
-        sample_weight=None,
+        verbose: int | str = "auto",
+        sample_weight: Any = None,
         steps: int | None = None,
-        callbacks=None,
+        callbacks: Any = None,
         return_dict: bool = False,
-    ):
+    ) -> Any:
         """The loss and metrics on data, without training: a list in the order of metrics_names,
         the loss alone (a float) where there are no metrics, or a dict with return_dict=True.
 
@@ -64,7 +67,9 @@ class Inference(Compilable):
             raise ValueError("x yields no batch")
         return self._returned(logs, return_dict)
 
-    def _test_feed(self, x, y, batch_size, sample_weight, steps):
+    def _test_feed(
+        self, x: Any, y: Any, batch_size: int | None, sample_weight: Any, steps: int | None
+    ) -> tuple[Feed, Shapes]:
         if feeds.is_iterable_of_batches(x):
             return self._batch_feed(x, y, sample_weight, batch_size, steps)
         size = _checks.batch_size(batch_size)
@@ -72,14 +77,19 @@ class Inference(Compilable):
         rows = feeds.checked_rows(x, y, sample_weight, self, shapes)
         return feeds.ArrayFeed(*rows, size, steps=steps, joins=batch_size is None), shapes
 
-    def _returned(self, logs: dict, return_dict: bool):
+    def _returned(self, logs: dict[str, Any], return_dict: bool) -> Any:
         if return_dict:
             return logs
         values = [logs[name] for name in self._compiled.names]
         return values if len(values) > 1 else values[0]
 
     def predict(
-        self, x, batch_size: int | None = None, verbose="auto", steps=None, callbacks=None
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
     ) -> np.ndarray:
         """The outputs for x, float32 (n, *output_shape); x may be an iterable of batches.
 
@@ -122,9 +132,11 @@ class Inference(Compilable):
             feeds.tell(x, "on_epoch_end")
         return out
 
-    def _predict_batches(self, batches, progress, steps, hooks) -> np.ndarray:
+    def _predict_batches(
+        self, batches: Iterable[Any], progress: Progress, steps: int | None, hooks: CallbackList
+    ) -> np.ndarray:
         hooks.on_predict_begin({})
-        outputs: list = []
+        outputs: list[Any] = []
         for i, batch in enumerate(batches):
             hooks.on_predict_batch_begin(i, {})
             outputs.append(self(batch))
@@ -138,7 +150,9 @@ class Inference(Compilable):
         hooks.on_predict_end({})
         return np.concatenate(outputs)
 
-    def _predict_array(self, x, batch_size, verbose, steps, hooks) -> np.ndarray:
+    def _predict_array(
+        self, x: Array, batch_size: int | None, verbose: int, steps: int, hooks: CallbackList
+    ) -> np.ndarray:
         self._realise()
         rows = self._rows_at_once if batch_size is None else batch_size
         out = np.empty((len(x), *self._shapes[-1]), np.float32)
@@ -161,7 +175,7 @@ class Inference(Compilable):
         hooks.on_predict_end({})
         return out
 
-    def __call__(self, x, training: bool = False) -> np.ndarray:
+    def __call__(self, x: Any, training: bool = False) -> np.ndarray:
         """The outputs for one batch x, float32 (n, *output_shape); the way for few rows.
 
         training=True has Dropout drop, and BatchNormalization use the batch's moments and move
@@ -182,7 +196,7 @@ class Inference(Compilable):
             self._keep_runner(mode, kept)
         return out
 
-    def _predict_few(self, x) -> np.ndarray | None:
+    def _predict_few(self, x: Any) -> np.ndarray | None:
         """The outputs for a plain array of few rows by the shortest way; None, and nothing done,
         where something is to be checked, converted or made first."""
         if self._front_embedding is not None:
@@ -201,7 +215,7 @@ class Inference(Compilable):
         self._runners["predict"] = kept
         return out
 
-    def _inputs(self, x) -> np.ndarray:
+    def _inputs(self, x: Any) -> np.ndarray:
         """x checked; builds a model that is not built."""
         if not self.built:
             x = data.as_array(x, "x")
@@ -211,12 +225,14 @@ class Inference(Compilable):
             return checked
         return feeds.prepare_inputs(x, self, self._in_shape)
 
-    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
         """The loss and metrics of one batch, as evaluate returns them."""
         self._require_loss("test_on_batch")
         return self._one_batch("test", x, y, sample_weight, None, return_dict)
 
-    def predict_on_batch(self, x) -> np.ndarray:
+    def predict_on_batch(self, x: Any) -> np.ndarray:
         """The outputs for one batch."""
         return self(x)
 
@@ -248,7 +264,15 @@ class Inference(Compilable):
 
     # ---- what fit shares ------------------------------------------------------------------------
 
-    def _one_batch(self, mode, x, y, sample_weight, class_weight, return_dict):
+    def _one_batch(
+        self,
+        mode: str,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: dict[int, float] | None,
+        return_dict: bool,
+    ) -> Any:
         if class_weight is not None:
             if sample_weight is not None:
                 raise ValueError("give class_weight or sample_weight, not both")
@@ -268,7 +292,9 @@ class Inference(Compilable):
             return {name: values[i] for name, i in self._compiled.order}
         return values if len(values) > 1 else values[0]
 
-    def _run(self, run: feeds.Pass, feed, hooks, mode: str, progress: Progress) -> int:
+    def _run(
+        self, run: feeds.Pass, feed: Feed, hooks: CallbackList, mode: str, progress: Progress
+    ) -> int:
         """One epoch of a feed; returns the number of batches."""
         done = 0
         if not hooks.overrides(mode):
@@ -297,7 +323,7 @@ class Inference(Compilable):
         values = run.results()
         return {name: values[i] for name, i in self._compiled.order}
 
-    def _test(self, feed, hooks, progress: Progress) -> dict[str, float] | None:
+    def _test(self, feed: Feed, hooks: CallbackList, progress: Progress) -> dict[str, float] | None:
         """None, and no hook called, if there is no batch."""
         run = feeds.Pass(self, "test")
         with self._at_work("evaluated"):
@@ -314,8 +340,15 @@ class Inference(Compilable):
         return logs
 
     def _batch_feed(
-        self, source, y, sample_weight, batch_size, steps, goes_on=False, shuffle=False
-    ):
+        self,
+        source: Any,
+        y: Any,
+        sample_weight: Any,
+        batch_size: int | None,
+        steps: int | None,
+        goes_on: bool = False,
+        shuffle: bool = False,
+    ) -> tuple[feeds.BatchFeed, Shapes]:
         """(feed of an iterable of batches, the model's shapes with it)."""
         for argument, value in {"y": y, "sample_weight": sample_weight}.items():
             if value is not None:
@@ -323,7 +356,7 @@ class Inference(Compilable):
         if batch_size is not None:
             raise ValueError("batch_size cannot be given where x is an iterable of batches")
 
-        def check(batch):
+        def check(batch: Any) -> Rows:
             x, truth, weight = feeds.split_batch(batch, "x")
             return feeds.checked_rows(x, truth, weight, self, shapes)
 

@@ -8,10 +8,14 @@ same values at every call; without, every call draws new ones that follow from
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _checks, _random
+
+if TYPE_CHECKING:
+    from ._types import F32, Config, Shape
 
 # Standard deviation of N(0, 1) cut off at two: what a truncated normal is divided by, so that it
 # has the asked one.
@@ -21,14 +25,14 @@ _TRUNCATED_STDDEV = 0.87962566103423978
 class Initializer:
     """Base class: override `__call__(shape, dtype=None)`, and `get_config` if it has arguments."""
 
-    def __call__(self, shape, dtype=None) -> np.ndarray:
+    def __call__(self, shape: Shape, dtype: Any = None) -> np.ndarray:
         raise NotImplementedError(f"{type(self).__name__} must define __call__(shape, dtype=None)")
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         return {}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> Initializer:
         return cls(**config)
 
 
@@ -36,7 +40,10 @@ class _InPlace(Initializer):
     """One of the package's own: _fill(out, shape) writes the values of a weight of that shape where
     they will stay, into the flat array out."""
 
-    def __call__(self, shape, dtype=None):
+    def _fill(self, out: F32, shape: Shape) -> None:
+        raise NotImplementedError
+
+    def __call__(self, shape: Shape, dtype: Any = None) -> F32:
         values = np.empty(shape, np.float32)
         self._fill(values.reshape(-1), values.shape)
         return values
@@ -45,32 +52,32 @@ class _InPlace(Initializer):
 class Zeros(_InPlace):
     """All 0."""
 
-    def _fill(self, out, shape):
+    def _fill(self, out: F32, shape: Shape) -> None:
         out[:] = 0.0
 
 
 class Ones(_InPlace):
     """All 1."""
 
-    def _fill(self, out, shape):
+    def _fill(self, out: F32, shape: Shape) -> None:
         out[:] = 1.0
 
 
 class Constant(_InPlace):
     """All `value`."""
 
-    def __init__(self, value=0.0):
+    def __init__(self, value: float = 0.0) -> None:
         self.value = _checks.number("Constant: value", value)
 
-    def _fill(self, out, shape):
+    def _fill(self, out: F32, shape: Shape) -> None:
         out[:] = self.value
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {"value": self.value}
 
 
 class _Random(_InPlace):
-    def __init__(self, seed=None):
+    def __init__(self, seed: int | None = None) -> None:
         if seed is not None:
             seed = _checks.integer(f"{type(self).__name__}: seed", seed)
         self.seed = seed
@@ -82,17 +89,17 @@ class _Random(_InPlace):
 class RandomNormal(_Random):
     """N(mean, stddev)."""
 
-    def __init__(self, mean=0.0, stddev=0.05, seed=None):
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
         super().__init__(seed)
         self.mean = _checks.number(f"{type(self).__name__}: mean", mean)
         self.stddev = _checks.number(f"{type(self).__name__}: stddev", stddev, 0.0)
 
-    def _fill(self, out, shape):
+    def _fill(self, out: F32, shape: Shape) -> None:
         self._draw(out, self._next(), self.stddev, self.mean)
 
     _draw = staticmethod(_random.normal)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {"mean": self.mean, "stddev": self.stddev, "seed": self.seed}
 
 
@@ -105,17 +112,19 @@ class TruncatedNormal(RandomNormal):
 class RandomUniform(_Random):
     """Uniform in [minval, maxval)."""
 
-    def __init__(self, minval=-0.05, maxval=0.05, seed=None):
+    def __init__(
+        self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None
+    ) -> None:
         super().__init__(seed)
         self.minval = _checks.number("RandomUniform: minval", minval)
         self.maxval = _checks.number("RandomUniform: maxval", maxval)
         if self.minval > self.maxval:
             raise ValueError(f"RandomUniform: minval {minval} is above maxval {maxval}")
 
-    def _fill(self, out, shape):
+    def _fill(self, out: F32, shape: Shape) -> None:
         _random.uniform(out, self._next(), self.maxval - self.minval, self.minval)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {"minval": self.minval, "maxval": self.maxval, "seed": self.seed}
 
 
@@ -126,7 +135,13 @@ class VarianceScaling(_Random):
     A kernel (..., in, out) has fan_in = receptive field * in, fan_out = receptive field * out.
     """
 
-    def __init__(self, scale=1.0, mode="fan_in", distribution="truncated_normal", seed=None):
+    def __init__(
+        self,
+        scale: float = 1.0,
+        mode: str = "fan_in",
+        distribution: str = "truncated_normal",
+        seed: int | None = None,
+    ) -> None:
         super().__init__(seed)
         self.scale = _checks.number("VarianceScaling: scale", scale, 0.0)
         if self.scale == 0:
@@ -141,7 +156,7 @@ class VarianceScaling(_Random):
             ("truncated_normal", "untruncated_normal", "uniform"),
         )
 
-    def _fill(self, out, shape):
+    def _fill(self, out: F32, shape: Shape) -> None:
         fan_in, fan_out = _fans(shape)
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
         variance = self.scale / max(1.0, fan)
@@ -154,7 +169,7 @@ class VarianceScaling(_Random):
         else:
             _random.truncated_normal(out, seed, math.sqrt(variance) / _TRUNCATED_STDDEV)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             "scale": self.scale,
             "mode": self.mode,
@@ -163,7 +178,7 @@ class VarianceScaling(_Random):
         }
 
 
-def _fans(shape):
+def _fans(shape: Shape) -> tuple[int, int]:
     if len(shape) < 2:
         n = shape[0] if shape else 1
         return n, n
@@ -174,12 +189,12 @@ def _fans(shape):
 class _Fixed(VarianceScaling):
     """A VarianceScaling whose only argument is the seed."""
 
-    _arguments: tuple = ()
+    _arguments: tuple[float, str, str]
 
-    def __init__(self, seed=None):
-        super().__init__(*self._arguments, seed=seed)
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(*self._arguments, seed)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {"seed": self.seed}
 
 
@@ -253,7 +268,7 @@ _BY_NAME = {
 _BY_CLASS = {cls.__name__: cls for cls in _BY_NAME.values()}
 
 
-def get(identifier):
+def get(identifier: Any) -> Any:
     """The initializer that a name, class, config, instance or f(shape, dtype=None) stands for.
 
     None is None. ValueError for an unknown name, TypeError for another type.
@@ -264,7 +279,7 @@ def get(identifier):
             raise _checks.unknown("initializer", identifier, _BY_NAME)
         return cls()
     if isinstance(identifier, dict):
-        cls = _BY_CLASS.get(identifier.get("class_name"))
+        cls = _BY_CLASS.get(str(identifier.get("class_name")))
         if cls is None:
             raise _checks.unknown("initializer", identifier.get("class_name"), _BY_CLASS)
         return cls.from_config(identifier.get("config", {}))
@@ -277,7 +292,7 @@ def get(identifier):
     )
 
 
-def for_weight(identifier, who: str):
+def for_weight(identifier: Any, who: str) -> Any:
     """`get` for an argument of a layer; None is glorot_uniform, as in Keras."""
     try:
         return get("glorot_uniform" if identifier is None else identifier)
@@ -285,14 +300,14 @@ def for_weight(identifier, who: str):
         raise type(error)(f"{who}: {error}") from None
 
 
-def serialize(initializer):
+def serialize(initializer: Any) -> Any:
     """What `get` makes the same initializer of."""
     if isinstance(initializer, Initializer):
         return {"class_name": type(initializer).__name__, "config": initializer.get_config()}
     return initializer
 
 
-def fill(initializer, weight: np.ndarray, who: str) -> None:
+def fill(initializer: Any, weight: np.ndarray, who: str) -> None:
     """The initial values of a contiguous weight, into its place."""
     if type(initializer).__call__ is _InPlace.__call__:
         initializer._fill(weight.reshape(-1), weight.shape)
@@ -300,7 +315,7 @@ def fill(initializer, weight: np.ndarray, who: str) -> None:
         weight[...] = initial_values(initializer, weight.shape, who)
 
 
-def initial_values(initializer, shape, who: str) -> np.ndarray:
+def initial_values(initializer: Any, shape: Shape, who: str) -> np.ndarray:
     """Calls `initializer` for a weight and checks what came: a float32 array of that shape."""
     values = np.asarray(initializer(tuple(shape), dtype="float32"))
     if values.shape != tuple(shape):

@@ -12,13 +12,22 @@ exact where probabilities would be clipped, equal everywhere else.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from . import _checks, _core
 from ._names import snake_case
 
+if TYPE_CHECKING:
+    from types import ModuleType
 
-def _kernels():
+    from typing_extensions import Self
+
+    from ._types import F32, Array, Config, LossLike, Shape
+
+
+def _kernels() -> ModuleType:
     from . import kernels
 
     return kernels
@@ -37,7 +46,7 @@ class Loss:
     Calling a loss, `loss(y_true, y_pred, sample_weight=None)`, returns the batch's loss, a float.
     """
 
-    _kind: str | None = None
+    _kind = ""
     _sparse = False  # whether y_true holds class numbers
 
     def __init__(self, name: str | None = None, reduction: str = "sum_over_batch_size") -> None:
@@ -63,31 +72,31 @@ class Loss:
     def _defines_backward(self) -> bool:
         return getattr(self.backward, "__func__", None) is not Loss.backward
 
-    def __call__(self, y_true, y_pred, sample_weight=None) -> float:
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
         """sum(sample_weight * forward(y_true, y_pred)) / rows."""
         values = np.asarray(self.forward(np.asarray(y_true), np.asarray(y_pred)), np.float64)
         if sample_weight is not None:
             values = values * np.asarray(sample_weight, np.float64)
         return float(values.mean()) if values.size else 0.0
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "reduction": self.reduction}
 
     @classmethod
-    def from_config(cls, config: dict):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config)
 
-    def _core_loss(self):
+    def _core_loss(self) -> _core.Loss:
         name = self.name
         alive = _checks.weakly(f"loss {name!r}", self)  # the compiled model keeps it
         if type(self).forward is Loss.forward:
             raise TypeError(f"loss {name!r} must define forward(y_true, y_pred)")
 
-        def forward(y_true, y_pred):
+        def forward(y_true: F32, y_pred: F32) -> F32:
             values = alive().forward(y_true, y_pred)
             return rows_of(values, len(y_pred), f"loss {name!r}: forward")
 
-        def backward(y_true, y_pred):
+        def backward(y_true: F32, y_pred: F32) -> F32:
             dy = np.asarray(alive().backward(y_true, y_pred))
             if dy.shape != y_pred.shape:
                 raise ValueError(
@@ -99,7 +108,7 @@ class Loss:
         return _core.host_loss(forward, backward)
 
 
-def rows_of(values, rows: int, what: str) -> np.ndarray:
+def rows_of(values: Any, rows: int, what: str) -> np.ndarray:
     """Checks what a function of the user's made of a batch: float32, one value a row."""
     values = np.asarray(values)
     if values.dtype.kind not in "fiub" or values.shape != (rows,):
@@ -113,11 +122,11 @@ def rows_of(values, rows: int, what: str) -> np.ndarray:
 class _Kernel(Loss):
     """A loss that is a kernel: computed by the core in a model, by the same kernel when called."""
 
-    def _run(self, y_true, y_pred):
+    def _run(self, y_true: Array, y_pred: Array) -> tuple[F32, F32]:
         """(values, gradient) of the rows of two matrices."""
         raise NotImplementedError
 
-    def _both(self, y_true, y_pred):
+    def _both(self, y_true: Any, y_pred: Any) -> tuple[F32, F32]:
         y_pred = np.asarray(y_pred)
         if y_pred.ndim == 0:
             raise ValueError(f"{self.name}: y_pred must have an axis, got a number")
@@ -129,25 +138,25 @@ class _Kernel(Loss):
         values, gradient = self._run(truth, matrix)
         return values.reshape(shape[:-1]), gradient.reshape(shape)
 
-    def forward(self, y_true, y_pred):
+    def forward(self, y_true: Any, y_pred: Any) -> F32:
         """One value for each row along the last axis: y_pred.shape[:-1]."""
         return self._both(y_true, y_pred)[0]
 
-    def backward(self, y_true, y_pred):
+    def backward(self, y_true: Any, y_pred: Any) -> F32:
         return self._both(y_true, y_pred)[1]
 
-    def _core_loss(self):
+    def _core_loss(self) -> _core.Loss:
         return _core.Loss(self._kind, **self._options())
 
-    def _options(self) -> dict:
+    def _options(self) -> dict[str, Any]:
         """from_logits and label_smoothing, as the core takes them."""
         return {}
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), **self._options()}
 
 
-def fit_targets(y_true, shape, sparse, who):
+def fit_targets(y_true: Any, shape: Shape, sparse: bool, who: str) -> Array:
     """y_true for predictions of `shape`, an axis of 1 added or dropped where that makes it fit."""
     y_true = np.asarray(y_true)
     wanted = shape[:-1] if sparse else shape
@@ -167,10 +176,12 @@ class MeanSquaredError(_Kernel):
 
     _kind = "mean_squared_error"
 
-    def __init__(self, reduction="sum_over_batch_size", name="mean_squared_error"):
+    def __init__(
+        self, reduction: str = "sum_over_batch_size", name: str = "mean_squared_error"
+    ) -> None:
         super().__init__(name, reduction)
 
-    def _run(self, y_true, y_pred):
+    def _run(self, y_true: Array, y_pred: Array) -> tuple[F32, F32]:
         return _kernels().mean_squared_error(y_pred, y_true)
 
 
@@ -179,25 +190,29 @@ class MeanAbsoluteError(_Kernel):
 
     _kind = "mean_absolute_error"
 
-    def __init__(self, reduction="sum_over_batch_size", name="mean_absolute_error"):
+    def __init__(
+        self, reduction: str = "sum_over_batch_size", name: str = "mean_absolute_error"
+    ) -> None:
         super().__init__(name, reduction)
 
-    def _run(self, y_true, y_pred):
+    def _run(self, y_true: Array, y_pred: Array) -> tuple[F32, F32]:
         return _kernels().mean_absolute_error(y_pred, y_true)
 
 
 class _CrossEntropy(_Kernel):
-    def __init__(self, from_logits, label_smoothing, axis, reduction, name):
+    def __init__(
+        self, from_logits: bool, label_smoothing: float, axis: int, reduction: str, name: str
+    ) -> None:
         super().__init__(name, reduction)
         if axis != -1:
             raise ValueError(f"{name}: axis must be -1, got {axis!r}")
         self.from_logits = bool(from_logits)
         self.label_smoothing = _checks.number(f"{name}: label_smoothing", label_smoothing, 0.0, 1.0)
 
-    def _options(self):
+    def _options(self) -> Config:
         return {"from_logits": self.from_logits, "label_smoothing": self.label_smoothing}
 
-    def _smooth(self, y_true, classes):
+    def _smooth(self, y_true: Any, classes: int) -> F32:
         s = self.label_smoothing
         return np.asarray(y_true, np.float32) * np.float32(1 - s) + np.float32(s / classes)
 
@@ -212,15 +227,15 @@ class BinaryCrossentropy(_CrossEntropy):
 
     def __init__(
         self,
-        from_logits=False,
-        label_smoothing=0.0,
-        axis=-1,
-        reduction="sum_over_batch_size",
-        name="binary_crossentropy",
-    ):
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str = "sum_over_batch_size",
+        name: str = "binary_crossentropy",
+    ) -> None:
         super().__init__(from_logits, label_smoothing, axis, reduction, name)
 
-    def _run(self, y_true, y_pred):
+    def _run(self, y_true: Array, y_pred: Array) -> tuple[F32, F32]:
         k = _kernels()
         function = k.sigmoid_cross_entropy if self.from_logits else k.binary_cross_entropy
         return function(y_pred, self._smooth(y_true, 2))
@@ -236,15 +251,15 @@ class CategoricalCrossentropy(_CrossEntropy):
 
     def __init__(
         self,
-        from_logits=False,
-        label_smoothing=0.0,
-        axis=-1,
-        reduction="sum_over_batch_size",
-        name="categorical_crossentropy",
-    ):
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str = "sum_over_batch_size",
+        name: str = "categorical_crossentropy",
+    ) -> None:
         super().__init__(from_logits, label_smoothing, axis, reduction, name)
 
-    def _run(self, y_true, y_pred):
+    def _run(self, y_true: Array, y_pred: Array) -> tuple[F32, F32]:
         k = _kernels()
         f = k.softmax_cross_entropy_onehot if self.from_logits else k.cross_entropy_onehot
         return f(y_pred, self._smooth(y_true, y_pred.shape[1]))
@@ -258,20 +273,20 @@ class SparseCategoricalCrossentropy(_CrossEntropy):
 
     def __init__(
         self,
-        from_logits=False,
-        ignore_class=None,
-        reduction="sum_over_batch_size",
-        axis=-1,
-        name="sparse_categorical_crossentropy",
-    ):
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        reduction: str = "sum_over_batch_size",
+        axis: int = -1,
+        name: str = "sparse_categorical_crossentropy",
+    ) -> None:
         super().__init__(from_logits, 0.0, axis, reduction, name)
         if ignore_class is not None:
             raise ValueError(f"{name}: ignore_class is not offered yet, got {ignore_class!r}")
 
-    def _options(self):
+    def _options(self) -> Config:
         return {"from_logits": self.from_logits}
 
-    def _run(self, y_true, y_pred):
+    def _run(self, y_true: Array, y_pred: Array) -> tuple[F32, F32]:
         from .data import class_numbers
 
         k = _kernels()
@@ -279,27 +294,31 @@ class SparseCategoricalCrossentropy(_CrossEntropy):
         return f(y_pred, class_numbers(y_true, y_pred.shape[1], f"{self.name}: y_true"))
 
 
-def mean_squared_error(y_true, y_pred):
+def mean_squared_error(y_true: Any, y_pred: Any) -> F32:
     """mean((y_pred - y_true)^2) along the last axis."""
     return MeanSquaredError().forward(y_true, y_pred)
 
 
-def mean_absolute_error(y_true, y_pred):
+def mean_absolute_error(y_true: Any, y_pred: Any) -> F32:
     """mean(|y_pred - y_true|) along the last axis."""
     return MeanAbsoluteError().forward(y_true, y_pred)
 
 
-def binary_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=0.0):
+def binary_crossentropy(
+    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0
+) -> F32:
     """BinaryCrossentropy, one value for each row along the last axis."""
     return BinaryCrossentropy(from_logits, label_smoothing).forward(y_true, y_pred)
 
 
-def categorical_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=0.0):
+def categorical_crossentropy(
+    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0
+) -> F32:
     """CategoricalCrossentropy, one value for each row along the last axis."""
     return CategoricalCrossentropy(from_logits, label_smoothing).forward(y_true, y_pred)
 
 
-def sparse_categorical_crossentropy(y_true, y_pred, from_logits=False):
+def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> F32:
     """SparseCategoricalCrossentropy, one value for each row along the last axis."""
     return SparseCategoricalCrossentropy(from_logits).forward(y_true, y_pred)
 
@@ -330,7 +349,7 @@ _BY_FUNCTION = {
 }
 
 
-def get(identifier) -> Loss | None:
+def get(identifier: LossLike | None) -> Loss | None:
     """The loss that a name, class, config, instance or function of this module stands for."""
     if identifier is None or isinstance(identifier, Loss):
         return identifier

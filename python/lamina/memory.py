@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class MemoryReport(NamedTuple):
@@ -45,7 +45,7 @@ def _size(count: int) -> str:
     return f"{size:.1f} GB"
 
 
-def report(model, mode: str, batch_size: int) -> MemoryReport:
+def report(model: Any, mode: str, batch_size: int) -> MemoryReport:
     """Makes the mode's program, which lays its buffers out, and no buffer."""
     network = model._realise()
     memory = model._make_runner(mode, batch_size, seed=0).memory

@@ -6,10 +6,17 @@ Within fit and evaluate the core computes them; on their own they are used as in
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from . import _checks, _core, losses
 from ._names import snake_case
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from ._types import F32, Array, Config, Function, MetricLike, Shape
 
 
 class Metric:
@@ -24,7 +31,7 @@ class Metric:
     _kind = "host"
     _sparse: bool | None = None  # whether y_true holds class numbers; None: as the loss has it
 
-    def __init__(self, name: str | None = None, dtype=None) -> None:
+    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         self.name = snake_case(type(self).__name__) if name is None else name
         self.reset_state()
 
@@ -32,7 +39,7 @@ class Metric:
         """One value a row."""
         raise NotImplementedError(f"metric {self.name!r} does not define forward(y_true, y_pred)")
 
-    def update_state(self, y_true, y_pred, sample_weight=None) -> None:
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch to the mean."""
         values = np.asarray(self.forward(np.asarray(y_true), np.asarray(y_pred)), np.float64)
         if sample_weight is None:
@@ -52,15 +59,15 @@ class Metric:
     def reset_state(self) -> None:
         self._sum = self._weight = 0.0
 
-    def __call__(self, y_true, y_pred, sample_weight=None) -> float:
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
         self.update_state(y_true, y_pred, sample_weight)
         return self.result()
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         return {"name": self.name}
 
     @classmethod
-    def from_config(cls, config: dict):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config)
 
     def _core_metric(self, weighted: bool) -> _core.Metric:
@@ -69,7 +76,7 @@ class Metric:
         who = f"metric {self.name!r}"
         alive = _checks.weakly(who, self)  # the compiled model keeps it
 
-        def forward(y_true, y_pred):
+        def forward(y_true: Array, y_pred: F32) -> F32:
             return losses.rows_of(alive().forward(y_true, y_pred), len(y_pred), who)
 
         return _core.Metric("host", weighted=weighted, forward=forward)
@@ -78,11 +85,11 @@ class Metric:
 class FunctionMetric(Metric):
     """What a function f(y_true, y_pred) -> one value a row becomes when given as a metric."""
 
-    def __init__(self, function, name=None) -> None:
+    def __init__(self, function: Function, name: str | None = None) -> None:
         super().__init__(name or getattr(function, "__name__", "metric"))
         self._function = function
 
-    def forward(self, y_true, y_pred):
+    def forward(self, y_true: Any, y_pred: Any) -> F32:
         return self._function(y_true, y_pred)
 
 
@@ -92,14 +99,14 @@ class SparseCategoricalAccuracy(Metric):
     _kind = "sparse_categorical_accuracy"
     _sparse = True
 
-    def __init__(self, name="sparse_categorical_accuracy", dtype=None):
+    def __init__(self, name: str = "sparse_categorical_accuracy", dtype: Any = None) -> None:
         super().__init__(name)
 
-    def forward(self, y_true, y_pred):
+    def forward(self, y_true: Any, y_pred: Any) -> F32:
         y_true = losses.fit_targets(y_true, y_pred.shape, True, self.name)
         return (y_pred.argmax(axis=-1) == y_true).astype(np.float32)
 
-    def _core_metric(self, weighted):
+    def _core_metric(self, weighted: bool) -> _core.Metric:
         return _core.Metric(self._kind, weighted=weighted)
 
 
@@ -109,10 +116,10 @@ class CategoricalAccuracy(SparseCategoricalAccuracy):
     _kind = "categorical_accuracy"
     _sparse = False
 
-    def __init__(self, name="categorical_accuracy", dtype=None):
+    def __init__(self, name: str = "categorical_accuracy", dtype: Any = None) -> None:
         super().__init__(name)
 
-    def forward(self, y_true, y_pred):
+    def forward(self, y_true: Any, y_pred: Any) -> F32:
         y_true = losses.fit_targets(y_true, y_pred.shape, False, self.name)
         return (y_pred.argmax(axis=-1) == y_true.argmax(axis=-1)).astype(np.float32)
 
@@ -123,38 +130,40 @@ class BinaryAccuracy(Metric):
     _kind = "binary_accuracy"
     _sparse = False
 
-    def __init__(self, name="binary_accuracy", dtype=None, threshold=0.5):
+    def __init__(
+        self, name: str = "binary_accuracy", dtype: Any = None, threshold: float = 0.5
+    ) -> None:
         super().__init__(name)
         self.threshold = _checks.number("BinaryAccuracy: threshold", threshold)
 
-    def forward(self, y_true, y_pred):
+    def forward(self, y_true: Any, y_pred: Any) -> F32:
         y_true = losses.fit_targets(y_true, y_pred.shape, False, self.name)
         said = (y_pred > np.float32(self.threshold)).astype(np.float32)
         return (said == y_true).mean(axis=-1, dtype=np.float32)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "threshold": self.threshold}
 
-    def _core_metric(self, weighted):
+    def _core_metric(self, weighted: bool) -> _core.Metric:
         return _core.Metric(self._kind, weighted=weighted, threshold=self.threshold)
 
 
 class _LossMetric(Metric):
     """The values of one of the losses."""
 
-    _loss: type
+    _loss: type[losses._Kernel]
 
-    def __init__(self, name=None, dtype=None, **options):
+    def __init__(self, name: str | None = None, dtype: Any = None, **options: Any) -> None:
         self._of = self._loss(**options)
         super().__init__(name or self._of.name)
 
-    def forward(self, y_true, y_pred):
+    def forward(self, y_true: Any, y_pred: Any) -> F32:
         return self._of.forward(y_true, y_pred)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), **self._of._options()}
 
-    def _core_metric(self, weighted):
+    def _core_metric(self, weighted: bool) -> _core.Metric:
         return _core.Metric(self._of._kind, weighted=weighted, **self._of._options())
 
 
@@ -163,7 +172,7 @@ class MeanSquaredError(_LossMetric):
 
     _loss, _sparse = losses.MeanSquaredError, False
 
-    def __init__(self, name="mean_squared_error", dtype=None):
+    def __init__(self, name: str = "mean_squared_error", dtype: Any = None) -> None:
         super().__init__(name)
 
 
@@ -172,7 +181,7 @@ class MeanAbsoluteError(_LossMetric):
 
     _loss, _sparse = losses.MeanAbsoluteError, False
 
-    def __init__(self, name="mean_absolute_error", dtype=None):
+    def __init__(self, name: str = "mean_absolute_error", dtype: Any = None) -> None:
         super().__init__(name)
 
 
@@ -182,8 +191,12 @@ class BinaryCrossentropy(_LossMetric):
     _loss, _sparse = losses.BinaryCrossentropy, False
 
     def __init__(
-        self, name="binary_crossentropy", dtype=None, from_logits=False, label_smoothing=0.0
-    ):
+        self,
+        name: str = "binary_crossentropy",
+        dtype: Any = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+    ) -> None:
         super().__init__(name, from_logits=from_logits, label_smoothing=label_smoothing)
 
 
@@ -193,8 +206,12 @@ class CategoricalCrossentropy(_LossMetric):
     _loss, _sparse = losses.CategoricalCrossentropy, False
 
     def __init__(
-        self, name="categorical_crossentropy", dtype=None, from_logits=False, label_smoothing=0.0
-    ):
+        self,
+        name: str = "categorical_crossentropy",
+        dtype: Any = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+    ) -> None:
         super().__init__(name, from_logits=from_logits, label_smoothing=label_smoothing)
 
 
@@ -203,7 +220,12 @@ class SparseCategoricalCrossentropy(_LossMetric):
 
     _loss, _sparse = losses.SparseCategoricalCrossentropy, True
 
-    def __init__(self, name="sparse_categorical_crossentropy", dtype=None, from_logits=False):
+    def __init__(
+        self,
+        name: str = "sparse_categorical_crossentropy",
+        dtype: Any = None,
+        from_logits: bool = False,
+    ) -> None:
         super().__init__(name, from_logits=from_logits)
 
 
@@ -232,7 +254,7 @@ _ACCURACY = ("accuracy", "acc")
 _CROSSENTROPY = ("crossentropy", "ce")
 
 
-def get(identifier) -> Metric | None:
+def get(identifier: MetricLike | None) -> Metric | None:
     """The metric that a name, class, config, instance or function stands for."""
     if identifier is None or isinstance(identifier, Metric):
         return identifier
@@ -252,19 +274,20 @@ def get(identifier) -> Metric | None:
     if isinstance(identifier, losses.Loss):
         return FunctionMetric(identifier.forward, identifier.name)
     if callable(identifier):
-        kind = losses._BY_FUNCTION.get(identifier)
+        kind: Any = losses._BY_FUNCTION.get(identifier)  # type: ignore[arg-type]
         return _BY_NAME[kind._kind]() if kind else FunctionMetric(identifier)
     raise TypeError(f"a metric must be a name, a Metric or a function, got {identifier!r}")
 
 
-def depends_on_model(identifier) -> bool:
+def depends_on_model(identifier: Any) -> bool:
     """Whether it is one of the names that `resolve` needs the model's output for."""
     return isinstance(identifier, str) and identifier.lower() in _ACCURACY + _CROSSENTROPY
 
 
-def resolve(identifier: str, output_shape, sparse: bool) -> Metric:
+def resolve(identifier: str, output_shape: Shape, sparse: bool) -> Metric:
     """ "accuracy" and "crossentropy" by the output's shape and the kind of targets, as in Keras."""
     accuracy = identifier.lower() in _ACCURACY
+    cls: type[Metric]
     if output_shape and output_shape[-1] == 1 and not sparse:
         cls = BinaryAccuracy if accuracy else BinaryCrossentropy
     elif sparse:

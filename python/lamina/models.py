@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import threading
 import weakref
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from . import _checks, data
+from . import _checks, _core, data
 from . import layers as _layers
 from ._names import auto_name, check_name, snake_case
 from .building import bind_weights, check_fits, make_network, unbuild
@@ -24,6 +25,13 @@ from .layers.embedding import Embedding
 from .layers.weight import assign_all
 from .training import Trainer
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import ArrayLike
+
+    from ._types import BatchShape, Shape
+
 # Layers that hand an index on unchanged: an Embedding behind them is still the model's front.
 _TRANSPARENT = (Flatten, Reshape, Dropout)
 
@@ -31,7 +39,7 @@ _TRANSPARENT = (Flatten, Reshape, Dropout)
 class TensorSpec(NamedTuple):
     """What goes into a model, or comes out: shape with None for the batch."""
 
-    shape: tuple
+    shape: tuple[Any, ...]
     dtype: str
     name: str
 
@@ -45,7 +53,11 @@ class Sequential(Trainer):
     """
 
     def __init__(
-        self, layers=None, trainable: bool = True, name: str | None = None, *more: Layer
+        self,
+        layers: Iterable[Layer] | None = None,
+        trainable: bool = True,
+        name: str | None = None,
+        *more: Layer,
     ) -> None:
         given = [layers, trainable, name, *more]
         if more or any(isinstance(argument, Layer) for argument in given[1:]):
@@ -60,7 +72,7 @@ class Sequential(Trainer):
         self._trainable = bool(trainable)
         self._input: InputLayer | None = None
         self._layers: list[Layer] = []
-        self._in_shape: tuple[int, ...] | None = None  # all shapes without the batch axis
+        self._in_shape: Any = None  # all shapes without the batch axis
         self._shapes: list[tuple[int, ...]] = []  # each layer's output, if _in_shape is known
         self._front_embedding: Embedding | None = None
         self._network = None
@@ -69,8 +81,8 @@ class Sequential(Trainer):
         self._rows_at_once = 32
         if layers is not None:
             if isinstance(layers, Layer) or not hasattr(layers, "__iter__"):
-                layers = [layers]
-            for layer in layers:
+                layers = [layers]  # type: ignore[list-item]
+            for layer in layers:  # pyright: ignore[reportOptionalIterable]
                 self.add(layer)
 
     # ---- structure ------------------------------------------------------------------------------
@@ -178,7 +190,7 @@ class Sequential(Trainer):
             if not isinstance(layer, _TRANSPARENT):
                 break
 
-    def build(self, input_shape=None) -> None:
+    def build(self, input_shape: BatchShape | None = None) -> None:
         """Make the weights. input_shape begins with the batch axis: (None, 28, 28).
 
         Not needed where the first layer says its input_shape, and done by the first data.
@@ -195,7 +207,7 @@ class Sequential(Trainer):
             self._adopt((shape, self._chain(shape)[-1]))
         self._realise()
 
-    def _chain(self, input_shape) -> list[tuple[int, ...]]:
+    def _chain(self, input_shape: Shape) -> list[tuple[int, ...]]:
         """Each layer's output shape for this input; nothing is changed."""
         shapes, shape = [], tuple(input_shape)
         for layer in self._layers:
@@ -204,7 +216,7 @@ class Sequential(Trainer):
             shapes.append(shape)
         return shapes
 
-    def _shapes_for(self, x) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    def _shapes_for(self, x: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Shapes of input and output; the rows of x tell the first if it is not known yet."""
         if not self._layers:
             raise ValueError(f"model '{self.name}' has no layers; add() some")
@@ -215,7 +227,7 @@ class Sequential(Trainer):
             input_shape = (1,)  # (n,) is n rows of one number, but of indices
         return input_shape, self._chain(input_shape)[-1]
 
-    def _adopt(self, shapes) -> None:
+    def _adopt(self, shapes: tuple[Shape, Shape]) -> None:
         """Take on the shapes that `_shapes_for` found, and make the weights: both or neither."""
         if self._network is not None:
             return
@@ -234,7 +246,7 @@ class Sequential(Trainer):
                         layer._input_shape, layer._output_shape = before
                 raise
 
-    def _realise(self):
+    def _realise(self) -> _core.Network:
         """The core's network, made now if there is none."""
         if self._network is not None:
             return self._network
@@ -275,7 +287,7 @@ class Sequential(Trainer):
         return list(self._layers)
 
     @layers.setter
-    def layers(self, _) -> None:
+    def layers(self, _: Any) -> None:
         raise AttributeError("layers cannot be assigned; use add() and pop()")
 
     @property
@@ -283,14 +295,14 @@ class Sequential(Trainer):
         return self._in_shape is not None and bool(self._layers)
 
     @property
-    def input_shape(self) -> tuple:
+    def input_shape(self) -> tuple[Any, ...]:
         """With None for the batch. AttributeError before the model is built."""
         if not self.built:
             raise AttributeError(f"model '{self.name}' has no input_shape before it is built")
         return (None, *self._in_shape)
 
     @property
-    def output_shape(self) -> tuple:
+    def output_shape(self) -> tuple[Any, ...]:
         """With None for the batch. AttributeError before the model is built."""
         if not self.built:
             raise AttributeError(f"model '{self.name}' has no output_shape before it is built")
@@ -325,12 +337,12 @@ class Sequential(Trainer):
 
     def summary(
         self,
-        line_length=None,
-        positions=None,
-        print_fn=None,
-        expand_nested=False,
-        show_trainable=False,
-        layer_range=None,
+        line_length: int | None = None,
+        positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], Any] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Sequence[str] | None = None,
     ) -> None:
         """Print the layers, their output shapes and parameters as a table.
 
@@ -342,7 +354,7 @@ class Sequential(Trainer):
         self._realise_if_possible()
         print_summary(self, line_length, positions, print_fn, show_trainable, layer_range)
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """What `from_config` makes the same model of, with new weights."""
         layers = [self._input] if self._input is not None else []
         config = {
@@ -358,7 +370,9 @@ class Sequential(Trainer):
         return config
 
     @classmethod
-    def from_config(cls, config: dict, custom_objects: dict | None = None) -> Sequential:
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Sequential:
         """The model of a get_config(). custom_objects: {class name: class} of your own layers."""
         names = [item["class_name"] for item in config["layers"]]
         classes = [_layers.by_class_name(name, custom_objects) for name in names]
@@ -366,7 +380,7 @@ class Sequential(Trainer):
 
     # ---- copies ---------------------------------------------------------------------------------
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         """copy.deepcopy and pickle: the same layers by their get_config(), the weights, what was
         given to compile and the optimizer's state. Classes of your own must be importable to be
         unpickled; TypeError for a model that is not built and yet has layers with weights.
@@ -378,7 +392,7 @@ class Sequential(Trainer):
             )
         first = [self._input] if self._input is not None else []
         classes = [type(layer) for layer in [*first, *self._layers]]
-        state: dict = {"weights": self.get_weights()}
+        state: dict[str, Any] = {"weights": self.get_weights()}
         if self._compiled is not None:
             state["compile"] = self._compiled.arguments()
             if self.built and self.optimizer._network is self._realise():
@@ -387,7 +401,7 @@ class Sequential(Trainer):
                 state["slots"] = {name: slot.copy() for name, slot in self.optimizer.state.items()}
         return _made, (type(self), self.get_config(), classes), state
 
-    def __setstate__(self, state: dict) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         if self.built:
             self.set_weights(state["weights"])
         if "compile" in state:
@@ -399,7 +413,7 @@ class Sequential(Trainer):
             for name, slot in self.optimizer.state.items():
                 slot[...] = state["slots"][name]
 
-    def __copy__(self):
+    def __copy__(self) -> NoReturn:
         raise TypeError(
             f"model '{self.name}' cannot share its layers with a copy; use copy.deepcopy(model), "
             "or Sequential.from_config(model.get_config()) for one with new weights"
@@ -416,13 +430,13 @@ class Sequential(Trainer):
         return self._trainable
 
     @trainable.setter
-    def trainable(self, value) -> None:
+    def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
         for layer in self._layers:
             layer.trainable = value
 
     @property
-    def weights(self) -> list:
+    def weights(self) -> list[Any]:
         """All layers' weights; empty before the model is built."""
         self._realise_if_possible()
         return [weight for layer in self._layers for weight in layer._weights]
@@ -430,22 +444,22 @@ class Sequential(Trainer):
     variables = weights
 
     @property
-    def trainable_weights(self) -> list:
+    def trainable_weights(self) -> list[Any]:
         return [weight for weight in self.weights if weight.trainable and self._trainable]
 
     trainable_variables = trainable_weights
 
     @property
-    def non_trainable_weights(self) -> list:
+    def non_trainable_weights(self) -> list[Any]:
         return [weight for weight in self.weights if not (weight.trainable and self._trainable)]
 
     non_trainable_variables = non_trainable_weights
 
-    def get_weights(self) -> list:
+    def get_weights(self) -> list[Any]:
         """Copies of all weights."""
         return [weight.numpy() for weight in self.weights]
 
-    def set_weights(self, weights) -> None:
+    def set_weights(self, weights: Iterable[ArrayLike]) -> None:
         """Overwrite all weights, or none: everything is checked first."""
         self._realise()
         assign_all(self.weights, weights, f"model '{self.name}'")
@@ -455,13 +469,13 @@ class Sequential(Trainer):
         self._realise()
         return sum(math.prod(weight.shape) for weight in self.weights)
 
-    def save_weights(self, filepath, overwrite: bool = True) -> None:
+    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write the weights to a file in the safetensors layout; see lamina.saving."""
         from .saving import save_weights
 
         save_weights(self, filepath, overwrite)
 
-    def load_weights(self, filepath) -> None:
+    def load_weights(self, filepath: str | os.PathLike[str]) -> None:
         """Read what save_weights wrote. The model must have the same layers, and be built.
 
         ValueError, and no weight is changed, if the file is damaged or does not fit.
@@ -471,7 +485,7 @@ class Sequential(Trainer):
         load_weights(self, filepath)
 
 
-def _made(cls, config: dict, classes) -> Sequential:
+def _made(cls: type[Sequential], config: dict[str, Any], classes: list[type[Layer]]) -> Sequential:
     """The model of a get_config(), its layers of these classes."""
     model = cls(trainable=config.get("trainable", True), name=config.get("name"))
     for layer_class, item in zip(classes, config["layers"], strict=True):

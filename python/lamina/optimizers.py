@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import math
 import weakref
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _checks, _core
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from ._types import Config, OptimizerLike
 
 # Keras arguments that are understood, and refused unless they ask for nothing.
 _NOT_OFFERED = dict.fromkeys(
@@ -38,15 +44,17 @@ class Optimizer:
 
     _kind = ""
 
-    def __init__(self, learning_rate, name, not_offered, **options) -> None:
+    def __init__(
+        self, learning_rate: float, name: str, not_offered: Config, **options: Any
+    ) -> None:
         _checks.not_offered(type(self).__name__, not_offered, _NOT_OFFERED)
         self.name = name
         self._options = options
         rate = _learning_rate(type(self).__name__, learning_rate)
         self._core = _core.Optimizer(self._kind, rate, **options)
-        self._network = None
+        self._network: _core.Network | None = None
         self._trained = 0  # numbers that were trainable when the state was made
-        self._model = None  # weak reference
+        self._model: weakref.ref[Any] | None = None
 
     @property
     def learning_rate(self) -> float:
@@ -55,7 +63,7 @@ class Optimizer:
         return float(str(np.float32(self._core.learning_rate)))
 
     @learning_rate.setter
-    def learning_rate(self, value) -> None:
+    def learning_rate(self, value: float) -> None:
         self._core.learning_rate = _learning_rate(type(self).__name__, value)
 
     lr = learning_rate
@@ -70,22 +78,22 @@ class Optimizer:
         return self._network is not None
 
     @property
-    def state(self) -> dict:
+    def state(self) -> dict[str, Any]:
         """Views of the state, by name: float32 vectors laid out as the model's parameters are."""
         return dict(self._core.slots) if self.built else {}
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "learning_rate": self.learning_rate, **self._options}
 
     @classmethod
-    def from_config(cls, config: dict):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         # A copy has the same arguments and belongs to no model.
         return _made, (type(self), self.get_config())
 
-    def _check_owner(self, model) -> None:
+    def _check_owner(self, model: Any) -> None:
         owner = self._model() if self._model is not None else None
         if owner is not None and owner is not model:
             raise ValueError(
@@ -93,7 +101,7 @@ class Optimizer:
                 f"one: {type(self).__name__}.from_config(optimizer.get_config())"
             )
 
-    def _build(self, model, network) -> None:
+    def _build(self, model: Any, network: _core.Network) -> None:
         """Make room for the network's state; what was there for another network is dropped."""
         self._model = weakref.ref(model)
         if self._network is not network:
@@ -102,11 +110,11 @@ class Optimizer:
             self._trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
 
 
-def _made(cls, config) -> Optimizer:
+def _made(cls: type[Optimizer], config: Config) -> Optimizer:
     return cls.from_config(config)
 
 
-def _learning_rate(who, value) -> float:
+def _learning_rate(who: str, value: Any) -> float:
     if callable(value):
         raise TypeError(
             f"{who}: learning_rate must be a number; schedules are not offered yet, set "
@@ -123,7 +131,12 @@ class SGD(Optimizer):
     _kind = "sgd"
 
     def __init__(
-        self, learning_rate=0.01, momentum=0.0, nesterov=False, name="SGD", **not_offered
+        self,
+        learning_rate: float = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        name: str = "SGD",
+        **not_offered: Any,
     ) -> None:
         momentum = _checks.number("SGD: momentum", momentum, 0.0, 1.0)
         super().__init__(
@@ -151,12 +164,12 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        learning_rate=0.001,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-7,
-        name="adam",
-        **not_offered,
+        learning_rate: float = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        name: str = "adam",
+        **not_offered: Any,
     ) -> None:
         super().__init__(
             learning_rate,
@@ -180,17 +193,17 @@ class Adam(Optimizer):
         return self._options["epsilon"]
 
 
-def _beta(name, value) -> float:
+def _beta(name: str, value: Any) -> float:
     value = _checks.number(f"Adam: {name}", value, 0.0, 1.0)
     if value == 1.0:
         raise ValueError(f"Adam: {name} must be below 1, got 1")
     return value
 
 
-_BY_NAME = {"adam": Adam, "sgd": SGD}
+_BY_NAME: dict[str, Any] = {"adam": Adam, "sgd": SGD}
 
 
-def get(identifier) -> Optimizer:
+def get(identifier: OptimizerLike) -> Optimizer:
     """The optimizer that a name, class, config or instance stands for."""
     if isinstance(identifier, Optimizer):
         return identifier
@@ -204,5 +217,5 @@ def get(identifier) -> Optimizer:
             raise _checks.unknown("optimizer", name, _BY_NAME)
         return _BY_NAME[name.lower()].from_config(identifier.get("config", {}))
     if isinstance(identifier, type) and issubclass(identifier, Optimizer):
-        return identifier()
+        return identifier()  # type: ignore[call-arg]
     raise TypeError(f"optimizer must be a name or an Optimizer, got {type(identifier).__name__}")

@@ -10,6 +10,10 @@ from __future__ import annotations
 import os
 import sys
 import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._types import Logs
 
 _WIDTH = 20
 _EVERY = 0.05  # seconds between redraws
@@ -28,7 +32,7 @@ class Progress:
         if verbose and heading:
             _write(heading + "\n")
 
-    def update(self, done: int, logs: dict) -> None:
+    def update(self, done: int, logs: dict[str, Any]) -> None:
         """Redraws, if that is due. The first call ends the time that is not counted."""
         now = time.monotonic()
         if self._after_first is None:
@@ -37,7 +41,7 @@ class Progress:
             self._drawn = now
             _write("\r" + self._line(done, logs, now, self._target) + "\x1b[K")
 
-    def finish(self, done: int, logs: dict) -> None:
+    def finish(self, done: int, logs: dict[str, Any]) -> None:
         """The last line, with everything there is to say."""
         if not self.verbose:
             return
@@ -60,11 +64,11 @@ class Progress:
             return (now - self._after_first) / (done - self._first)
         return (now - self._start) / done if done else 0.0
 
-    def _short(self, done, logs, now) -> str:
+    def _short(self, done: int, logs: Logs, now: float) -> str:
         took, step = f"{now - self._start:.0f}s", step_time(self._per_step(done, now))
         return " - ".join([f"{done}/{done}", took, step, *metric_texts(logs)])
 
-    def _line(self, done, logs, now, target) -> str:
+    def _line(self, done: int, logs: Logs, now: float, target: int | None) -> str:
         step = self._per_step(done, now)
         if done == target or target is None:
             took = f"{round(now - self._start)}s"
@@ -97,7 +101,7 @@ def finished(verbose: int, done: int, seconds: float) -> None:
     progress.finish(done, {})
 
 
-def metric_texts(logs: dict) -> list[str]:
+def metric_texts(logs: dict[str, Any]) -> list[str]:
     return [f"{name}: {number(value)}" for name, value in logs.items()]
 
 

@@ -17,24 +17,33 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import math
 import os
 import stat
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import data
 from ._names import snake_case
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ._types import F32, Config
+    from .models import Sequential
+
 _MAX_HEADER = 100_000_000  # bytes; the limit of the layout's own reader
 _MAX_RANK = 32
-_DTYPES = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "F16": np.dtype("<f2")}
+_Entry = tuple[str, "tuple[int, ...]", int, int]  # of a tensor: dtype, shape, begin, end
+_DTYPES: dict[str, Any] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "F16": np.dtype("<f2")}
 
 
-def tensor_names(model) -> dict:
+def tensor_names(model: Sequential) -> dict[str, Any]:
     """{tensor name: Weight}, in the order of the layers."""
     taken = set()
-    names: dict = {}
+    names: dict[str, Any] = {}
     for layer in model.layers:
         if not layer.weights:
             continue
@@ -54,7 +63,7 @@ def tensor_names(model) -> dict:
 # ---- writing ------------------------------------------------------------------------------------
 
 
-def save_weights(model, filepath, overwrite: bool = True) -> None:
+def save_weights(model: Sequential, filepath: Any, overwrite: bool = True) -> None:
     """Write the model's weights to `filepath`, whole or not at all.
 
     ValueError for a model that is not built, and for names that promise another format;
@@ -74,14 +83,14 @@ def save_weights(model, filepath, overwrite: bool = True) -> None:
         name: np.asarray(weight.value, "<f4", order="C")
         for name, weight in tensor_names(model).items()
     }
-    parts = [memoryview(array).cast("B") for array in tensors.values() if array.size]
+    parts = [array.data.cast("B") for array in tensors.values() if array.size]
     _replace(path, [_header(tensors), *parts])
 
 
-def _header(tensors) -> bytes:
+def _header(tensors: dict[str, F32]) -> bytes:
     import json
 
-    header: dict = {"__metadata__": {"format": "lamina", "format_version": "1"}}
+    header: dict[str, Any] = {"__metadata__": {"format": "lamina", "format_version": "1"}}
     begin = 0
     for name, array in tensors.items():
         end = begin + array.nbytes
@@ -92,7 +101,7 @@ def _header(tensors) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-def _replace(path: str, parts) -> None:
+def _replace(path: str, parts: Iterable[Any]) -> None:
     """Write a file beside `path`, make sure it is on the disk, then give it the name."""
     wanted = path
     path = os.path.realpath(path)  # a link stays a link
@@ -129,7 +138,7 @@ def _named(error: OSError, path: str) -> OSError:
 # ---- reading ------------------------------------------------------------------------------------
 
 
-def load_weights(model, filepath) -> None:
+def load_weights(model: Sequential, filepath: Any) -> None:
     """Overwrite the model's weights with those of a file, all of them or none.
 
     ValueError for a file that is damaged, or whose tensors are not exactly the model's.
@@ -165,10 +174,10 @@ def load_weights(model, filepath) -> None:
         weight.assign(arrays[name])
 
 
-def read_header(file, size: int, path: str) -> tuple[dict, int]:
+def read_header(file: io.BufferedReader, size: int, path: str) -> tuple[dict[str, Any], int]:
     """({tensor name: (dtype, shape, begin, end)}, where the tensors begin), all checked."""
 
-    def refuse(why):
+    def refuse(why: str) -> ValueError:
         return ValueError(f"{path!r} is not a sound safetensors file: {why}")
 
     first = file.read(8)
@@ -197,10 +206,10 @@ def read_header(file, size: int, path: str) -> tuple[dict, int]:
     return entries, 8 + length
 
 
-def _parse(text: bytes, refuse) -> dict:
+def _parse(text: bytes, refuse: Callable[[str], ValueError]) -> dict[str, Any]:
     import json
 
-    def no_duplicates(pairs):
+    def no_duplicates(pairs: list[tuple[str, Any]]) -> Config:
         found = dict(pairs)
         if len(found) < len(pairs):
             raise ValueError("a key is there twice")
@@ -215,7 +224,7 @@ def _parse(text: bytes, refuse) -> dict:
     return header
 
 
-def _entry(name, value, refuse):
+def _entry(name: str, value: Any, refuse: Callable[[str], ValueError]) -> _Entry:
     if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
         raise refuse(f"tensor {name!r} must have dtype, shape and data_offsets, got {value!r:.200}")
     dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
@@ -234,22 +243,22 @@ def _entry(name, value, refuse):
     return dtype, tuple(shape), offsets[0], offsets[1]
 
 
-def _sizes(value) -> bool:
+def _sizes(value: Any) -> bool:
     return isinstance(value, list) and all(type(v) is int and 0 <= v < 1 << 62 for v in value)
 
 
-def _read(file, start, entry, path, name) -> np.ndarray:
+def _read(file: io.BufferedReader, start: int, entry: _Entry, path: str, name: str) -> np.ndarray:
     dtype, shape, begin, end = entry
     file.seek(start + begin)
     array = np.empty(shape, "<u2" if dtype == "BF16" else _DTYPES[dtype])
-    if array.size and file.readinto(memoryview(array).cast("B")) != end - begin:
+    if array.size and file.readinto(array.data.cast("B")) != end - begin:
         raise ValueError(f"{path!r} ends within tensor {name!r}")
     if dtype == "BF16":  # the upper half of a float32
         return (array.astype(np.uint32) << 16).view(np.float32)
     return array
 
 
-def _path(filepath) -> str:
+def _path(filepath: Any) -> str:
     path = os.fspath(filepath)
     if not isinstance(path, str):
         path = os.fsdecode(path)

@@ -6,14 +6,19 @@ For exploring and for tests; a model is what is fast.
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _checks, _core, data
 from .building import bind_weights, check_fits, make_network
 
+if TYPE_CHECKING:
+    from ._types import Shape
+    from .layers.base import Layer
 
-def build_layer(layer, input_shape) -> None:
+
+def build_layer(layer: Layer, input_shape: Any) -> None:
     """Layer.build, when it is called for a layer by itself."""
     shape = _checks.batched_shape(f"{layer._label}: input_shape", input_shape)
     model = layer._model()
@@ -25,7 +30,7 @@ def build_layer(layer, input_shape) -> None:
         )
 
 
-def _alone(layer, shape) -> _core.Network:
+def _alone(layer: Layer, shape: Shape) -> _core.Network:
     """The network of this layer alone, for inputs of this shape, with the layer's weights."""
     layer._realise()
     with layer.__dict__.setdefault("_lock", threading.RLock()):
@@ -39,7 +44,7 @@ def _alone(layer, shape) -> _core.Network:
         return network
 
 
-def call_layer(layer, x, training) -> np.ndarray:
+def call_layer(layer: Layer, x: Any, training: bool) -> np.ndarray:
     if hasattr(x, "_core_layer"):
         raise TypeError(
             f"{layer._label} was called on a layer: the functional API is not offered, "

@@ -5,15 +5,22 @@ from __future__ import annotations
 import math
 import os
 import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from .layers.base import Layer
+    from .models import Sequential
 
 
 def print_summary(
-    model,
-    line_length=None,
-    positions=None,
-    print_fn=None,
-    show_trainable=False,
-    layer_range=None,
+    model: Sequential,
+    line_length: int | None = None,
+    positions: Sequence[float] | None = None,
+    print_fn: Callable[[str], Any] | None = None,
+    show_trainable: bool = False,
+    layer_range: Sequence[str] | None = None,
 ) -> None:
     if print_fn is None:
         print_fn = _print
@@ -34,7 +41,7 @@ def print_summary(
         print_fn(line)
 
 
-def _row(layer, show_trainable):
+def _row(layer: Layer, show_trainable: bool) -> list[str]:
     name = f"{layer.name} ({type(layer).__name__})"
     if layer.built:
         cells = [name, str(layer.output_shape), f"{layer.count_params():,}"]
@@ -46,7 +53,7 @@ def _row(layer, show_trainable):
     return cells
 
 
-def _in_range(layers, layer_range):
+def _in_range(layers: list[Layer], layer_range: Sequence[str] | None) -> list[Layer]:
     if layer_range is None:
         return layers
     import re
@@ -63,7 +70,7 @@ def _in_range(layers, layer_range):
     return layers[low : high + 1]
 
 
-def _widths(positions, width):
+def _widths(positions: Sequence[float], width: int) -> list[int]:
     ends = [int(p * width) if p <= 1 else int(p) for p in positions]
     starts = [0, *ends[:-1]]
     # Of each column three places go to its border and the blanks beside the text, and one more
@@ -73,11 +80,11 @@ def _widths(positions, width):
     return [max(3, width) for width in widths]
 
 
-def _table(header, rows, widths):
-    def rule(left, line, middle, right):
+def _table(header: list[str], rows: list[list[str]], widths: list[int]) -> Iterator[str]:
+    def rule(left: str, line: str, middle: str, right: str) -> str:
         return left + middle.join(line * (width + 2) for width in widths) + right
 
-    def cells(values, bar):
+    def cells(values: list[str], bar: str) -> Iterator[str]:
         texts = [_wrap(value, width) for value, width in zip(values, widths, strict=True)]
         for i in range(max(map(len, texts))):
             parts = []
@@ -96,11 +103,11 @@ def _table(header, rows, widths):
     yield rule("└", "─", "┴", "┘")
 
 
-def _wrap(text, width):
+def _wrap(text: str, width: int) -> list[str]:
     return [text[i : i + width] for i in range(0, len(text), width)] or [""]
 
 
-def _totals(model):
+def _totals(model: Sequential) -> list[str]:
     weights = [weight for layer in model.layers for weight in layer.weights]
     total = sum(math.prod(weight.shape) for weight in weights)
     trainable = sum(math.prod(w.shape) for w in weights if w.trainable and model.trainable)
@@ -119,7 +126,7 @@ def _totals(model):
     return lines
 
 
-def _size(count):
+def _size(count: int) -> str:
     size, units = count * 4.0, ["B", "KB", "MB", "GB", "TB"]
     while size >= 1024 and len(units) > 1:
         size /= 1024
@@ -127,14 +134,14 @@ def _size(count):
     return f"{count:,} ({size:.2f} {units[0]})"
 
 
-def _columns():
+def _columns() -> int:
     try:
         return os.get_terminal_size(sys.stdout.fileno()).columns
     except (AttributeError, ValueError, OSError):
         return 80
 
 
-def _print(line):
+def _print(line: str) -> None:
     try:
         print(line)
     except UnicodeEncodeError:  # a stdout of ASCII: the same table in its characters

@@ -6,6 +6,8 @@ weights, and an unbuilt model, as they were.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from . import _checks, data, feeds
@@ -13,6 +15,11 @@ from ._warnings import warn
 from .callbacks import CallbackList, History
 from .inference import Inference
 from .progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from ._types import Feed, Rows, Shapes
 
 
 class Trainer(Inference):
@@ -25,22 +32,22 @@ class Trainer(Inference):
 
     def fit(
         self,
-        x=None,
-        y=None,
+        x: Any = None,
+        y: Any = None,
         batch_size: int | None = None,
         epochs: int = 1,
-        verbose="auto",
-        callbacks=None,
+        verbose: int | str = "auto",
+        callbacks: Any = None,
         validation_split: float = 0.0,
-        validation_data=None,
+        validation_data: Any = None,
         shuffle: bool = True,
-        class_weight: dict | None = None,
-        sample_weight=None,
+        class_weight: dict[int, float] | None = None,
+        sample_weight: Any = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
-        validation_freq=1,
+        validation_freq: int | Collection[int] = 1,
     ) -> History:
         """Train the model; returns the History of the losses and metrics.
 
@@ -81,6 +88,7 @@ class Trainer(Inference):
         if validation_data is not None:
             split = 0.0
         compiled.optimizer._check_owner(self)
+        feed: Feed
 
         if feeds.is_iterable_of_batches(x):
             if split:
@@ -121,8 +129,16 @@ class Trainer(Inference):
             self._train(feed, validation, hooks, range(initial_epoch, epochs), due, verbose)
         return history
 
-    def _train(self, feed, validation, hooks, epochs, validation_due, verbose) -> None:
-        logs: dict = {}
+    def _train(
+        self,
+        feed: Feed,
+        validation: Feed | None,
+        hooks: CallbackList,
+        epochs: range,
+        validation_due: Callable[[int], bool],
+        verbose: int,
+    ) -> None:
+        logs: dict[str, Any] = {}
         known_steps = feed.steps
         # What epochs report, where they validate; callbacks that monitor it look here.
         names = self._compiled.names if validation is not None else []
@@ -159,21 +175,29 @@ class Trainer(Inference):
         training.close()
         hooks.on_train_end(logs)
 
-    def _validation_feed(self, validation, held_back, batch_size, steps, shapes):
+    def _validation_feed(
+        self,
+        validation: Any,
+        held_back: Rows | None,
+        batch_size: int | None,
+        steps: int | None,
+        shapes: Shapes,
+    ) -> Feed | None:
         steps = _checks.steps("validation_steps", steps)
         size = _checks.batch_size(batch_size, "validation_batch_size")
         if held_back is not None:
             return feeds.ArrayFeed(*held_back, size, steps=steps, joins=batch_size is None)
         if validation is None:
             return None
-        names = tuple(f"validation_data's {name}" for name in ("x", "y", "sample_weight"))
+        names = [f"validation_data's {name}" for name in ("x", "y", "sample_weight")]
         if isinstance(validation, (tuple, list)):
             if len(validation) not in (2, 3):
                 raise ValueError(
                     "validation_data must be (x, y) or (x, y, sample_weight), got "
                     f"{len(validation)} things"
                 )
-            rows = feeds.checked_rows(*(*validation, None)[:3], self, shapes, names)
+            x, y, weight = (*validation, None)[:3]
+            rows = feeds.checked_rows(x, y, weight, self, shapes, names)
             return feeds.ArrayFeed(*rows, size, steps=steps, joins=batch_size is None)
         if not feeds.is_iterable_of_batches(validation):
             raise TypeError(
@@ -181,7 +205,7 @@ class Trainer(Inference):
                 f"{type(validation).__name__}"
             )
 
-        def check(batch):
+        def check(batch: Any) -> Rows:
             rows = feeds.split_batch(batch, "validation_data")
             return feeds.checked_rows(*rows, self, shapes, names)
 
@@ -190,15 +214,20 @@ class Trainer(Inference):
         return feed
 
     def train_on_batch(
-        self, x, y=None, sample_weight=None, class_weight: dict | None = None, return_dict=False
-    ):
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: dict[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
         """One step on one batch; returns the loss and metrics of this batch, as evaluate does."""
         self._require_loss("train_on_batch")
         self._compiled.optimizer._check_owner(self)
         return self._one_batch("train", x, y, sample_weight, class_weight, return_dict)
 
 
-def _validation_epochs(freq):
+def _validation_epochs(freq: int | Collection[int]) -> Callable[[int], bool]:
     """A function of the epoch, counted from 1: is it validated?"""
     if isinstance(freq, (list, tuple, set, frozenset)):
         wanted = {_checks.integer("validation_freq", epoch, 1) for epoch in freq}
@@ -207,7 +236,7 @@ def _validation_epochs(freq):
     return lambda epoch: epoch % every == 0
 
 
-def _split(rows, share):
+def _split(rows: Rows, share: float) -> tuple[Rows, Rows | None]:
     """(the first rows, the last ones), both (x, y, weight); the latter None if share is 0."""
     if not share:
         return rows, None
@@ -218,8 +247,9 @@ def _split(rows, share):
             f"validation_split={share} of {n} rows leaves {at} rows to train on and {n - at} to "
             "validate with; both need at least one"
         )
-    cut = [(None, None) if a is None else (a[:at], a[at:]) for a in rows]
-    return tuple(a for a, _ in cut), tuple(b for _, b in cut)
+    x, y, weight = rows
+    first, last = (None, None) if weight is None else (weight[:at], weight[at:])
+    return (x[:at], y[:at], first), (x[at:], y[at:], last)
 
 
 def _warn_out_of_data(what: str, so: str) -> None:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from . import _checks, _random
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import ArrayLike
 
 
 def set_random_seed(seed: int) -> None:
@@ -26,7 +33,7 @@ def set_random_seed(seed: int) -> None:
     _random.set_seed(seed)
 
 
-def to_categorical(x, num_classes: int | None = None) -> np.ndarray:
+def to_categorical(x: ArrayLike, num_classes: int | None = None) -> np.ndarray:
     """One-hot rows: class numbers (...) -> float32 (..., num_classes), 1 at the class.
 
     An axis of size 1 at the end is dropped. num_classes defaults to the largest number plus 1.
@@ -58,18 +65,20 @@ class PyDataset:
     the thread that trains.
     """
 
-    def __init__(self, workers=1, use_multiprocessing=False, max_queue_size=10) -> None:
+    def __init__(
+        self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10
+    ) -> None:
         self.workers = workers
         self.use_multiprocessing = use_multiprocessing
         self.max_queue_size = max_queue_size
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> Any:
         raise NotImplementedError(f"{type(self).__name__} must define __getitem__(index)")
 
     def __len__(self) -> int:
         raise NotImplementedError(f"{type(self).__name__} must define __len__()")
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
 
     def on_epoch_begin(self) -> None:

@@ -5,11 +5,16 @@ network or from the cache, and never gets its final name. Nothing is unpacked or
 nothing but the pinned file names is ever written to: there is no way to ask for "the latest".
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import sys
 import time
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _PIECE_BYTES = 1 << 16
 _REDRAW_SECONDS = 0.1
@@ -23,7 +28,7 @@ class RemoteFile(NamedTuple):
     sha256: str
 
 
-def cache_dir():
+def cache_dir() -> str:
     """Return the directory that data sets are cached in, which may not exist yet.
 
     The environment variable LAMINA_DATA_DIR if it is set and not empty, else `lamina` in the
@@ -44,7 +49,13 @@ def cache_dir():
     return os.path.join(os.path.expanduser(base), "lamina")
 
 
-def fetch(title, files, mirrors, directory, timeout=30.0):
+def fetch(
+    title: str,
+    files: Sequence[RemoteFile],
+    mirrors: Sequence[str],
+    directory: str,
+    timeout: float = 30.0,
+) -> list[bytes]:
     """Return the contents of `files`, from `directory` or else from the first mirror that works.
 
     Args:
@@ -66,7 +77,14 @@ def fetch(title, files, mirrors, directory, timeout=30.0):
     return [_fetch_one(title, file, files, mirrors, directory, timeout) for file in files]
 
 
-def _fetch_one(title, file, files, mirrors, directory, timeout):
+def _fetch_one(
+    title: str,
+    file: RemoteFile,
+    files: Sequence[RemoteFile],
+    mirrors: Sequence[str],
+    directory: str,
+    timeout: float,
+) -> bytes:
     path = os.path.join(directory, file.name)
     failures = []
     try:
@@ -102,7 +120,7 @@ def _fetch_one(title, file, files, mirrors, directory, timeout):
     )
 
 
-def _check(contents, file):
+def _check(contents: bytes | bytearray, file: RemoteFile) -> None:
     """Raise ValueError unless `contents` are those pinned by `file`."""
     import hashlib
 
@@ -114,7 +132,7 @@ def _check(contents, file):
         raise ValueError(f"expected SHA-256 {file.sha256}, got {found}")
 
 
-def _download(url, file, timeout):
+def _download(url: str, file: RemoteFile, timeout: float) -> bytes:
     """Return the checked contents of `url`; OSError or ValueError says why there are none."""
     import http.client
     import urllib.error
@@ -144,7 +162,7 @@ def _download(url, file, timeout):
     return bytes(contents)
 
 
-def _make_directory(directory):
+def _make_directory(directory: str) -> None:
     """Make the cache directory, before anything is downloaded that could not be kept."""
     import tempfile
 
@@ -156,7 +174,7 @@ def _make_directory(directory):
         raise _not_writable(directory, error) from error
 
 
-def _write(path, contents):
+def _write(path: str, contents: bytes) -> None:
     """Make `contents` the file `path` in one step: readers see the old file or all of the new."""
     directory, name = os.path.split(path)
     # In the same directory, since a rename is atomic only within a file system. The name is
@@ -177,7 +195,7 @@ def _write(path, contents):
         raise
 
 
-def _not_writable(directory, error):
+def _not_writable(directory: str, error: OSError) -> OSError:
     return OSError(
         f"cannot write to the cache directory {directory!r} ({error}); "
         "set the environment variable LAMINA_DATA_DIR to a directory that can be written to"
@@ -187,21 +205,21 @@ def _not_writable(directory, error):
 class _ProgressBar:
     """One line on stderr which shows how much of a file has come; silent unless a terminal."""
 
-    def __init__(self, file):
+    def __init__(self, file: RemoteFile) -> None:
         self._file = file
-        self._drawn_at = None
+        self._drawn_at: float | None = None
         # stderr is None in a process without a console on Windows.
         self._visible = sys.stderr is not None and sys.stderr.isatty()
 
-    def __enter__(self):
+    def __enter__(self) -> _ProgressBar:
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         if self._drawn_at is not None:
             sys.stderr.write("\n")
             sys.stderr.flush()
 
-    def update(self, received):
+    def update(self, received: int) -> None:
         if not self._visible:
             return
         now = time.monotonic()

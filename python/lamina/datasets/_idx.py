@@ -10,9 +10,19 @@ Strict: the caller says which shape and type it expects, and anything else, one 
 included, is refused. Works on bytes in memory; opens and decompresses nothing.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import DTypeLike
+
+    from .._types import Array
 
 _DTYPES = {
     0x08: np.dtype(np.uint8),
@@ -24,7 +34,12 @@ _DTYPES = {
 }
 
 
-def parse_idx(data, shape, dtype=np.uint8, name="IDX data"):
+def parse_idx(
+    data: bytes | bytearray | memoryview,
+    shape: Sequence[int],
+    dtype: DTypeLike = np.uint8,
+    name: str = "IDX data",
+) -> Array:
     """Return the array held by `data`, the uncompressed contents of an IDX file.
 
     Args:

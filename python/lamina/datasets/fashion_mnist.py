@@ -5,10 +5,16 @@ https://github.com/zalandoresearch/fashion-mnist. The files are not part of this
 those whose lengths and SHA-256 digests stand here are accepted, from wherever they come.
 """
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING
 
 from ._download import RemoteFile, cache_dir, fetch
 from ._idx import parse_idx
+
+if TYPE_CHECKING:
+    from .._types import U8
 
 # Keras's mirror first because it speaks HTTPS. The digests would be enough without it.
 _MIRRORS = (
@@ -40,7 +46,7 @@ _FILES = (
 _SHAPES = ((60000, 28, 28), (60000,), (10000, 28, 28), (10000,))
 
 
-def load_data():
+def load_data() -> tuple[tuple[U8, U8], tuple[U8, U8]]:
     """Return Fashion-MNIST as `(x_train, y_train), (x_test, y_test)`.
 
     The four files are kept in the directory `fashion_mnist` below LAMINA_DATA_DIR if that

@@ -4,9 +4,17 @@ Never uses the network or a cache directory. The copy is `mnist.npz` beside this
 `MNIST_LICENSE.md` for its authors and licence); `tools/pack_mnist.py` builds it.
 """
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from zipfile import ZipFile
+
+    from .._types import U8, Shape
 
 _FILE = os.path.join(os.path.dirname(__file__), "mnist.npz")
 _SHAPES = {
@@ -19,7 +27,7 @@ _SHAPES = {
 _PIECE_BYTES = 1 << 18
 
 
-def load_data(path="mnist.npz"):
+def load_data(path: str = "mnist.npz") -> tuple[tuple[U8, U8], tuple[U8, U8]]:
     """Return MNIST as `(x_train, y_train), (x_test, y_test)`.
 
     Args:
@@ -55,7 +63,7 @@ def load_data(path="mnist.npz"):
     return (arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"])
 
 
-def _read_array(archive, member, shape):
+def _read_array(archive: ZipFile, member: str, shape: Shape) -> U8:
     """Return the uint8 array of `shape` stored as `member` (.npy, version 1.0) of a zip archive.
 
     np.load would do, but returns a view of an array that nobody holds, and believes the header:

@@ -4,6 +4,8 @@ All take name, trainable and input_shape besides their own arguments; see `Layer
 what layers of your own subclass. The batch axis comes first, channels last.
 """
 
+from __future__ import annotations
+
 from .base import Layer
 from .convolution import Conv2D, Convolution2D
 from .core import (
@@ -60,7 +62,7 @@ __all__ = [
 ]
 
 
-def by_class_name(name: str, custom_objects=None):
+def by_class_name(name: str, custom_objects: dict[str, type[Layer]] | None = None) -> type[Layer]:
     """The layer class of this name; ValueError if there is none."""
     found = (custom_objects or {}).get(name) or globals().get(name)
     if not (isinstance(found, type) and issubclass(found, Layer)):

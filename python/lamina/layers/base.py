@@ -7,6 +7,8 @@ is made by the C++ core from `_core_layer`. A layer belongs to one model at most
 from __future__ import annotations
 
 import math
+import weakref
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +16,15 @@ from .. import _checks, _core, _random, initializers
 from .._names import auto_name, check_name, snake_case
 from .custom import given_arguments, host_layer, made_with, once, output_shape
 from .weight import Weight, assign_all
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import ArrayLike
+    from typing_extensions import Self
+
+    from .._types import BatchShape, InitializerLike, Shape
+    from ..models import Sequential
 
 # Keras arguments that are understood and refused, unless they say what is done anyway.
 _NOT_OFFERED = dict.fromkeys(
@@ -63,23 +74,25 @@ class Layer:
     (of one row, for the first layer of a model), input_dim (the same as input_shape=(input_dim,)).
     """
 
-    def __init_subclass__(cls, **kwargs) -> None:
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls._core_layer is Layer._core_layer:
             if "build" in vars(cls):
-                cls.build = once(cls.build)
+                cls.build = once(cls.build)  # type: ignore[method-assign]
             return
         names = ("backward", "build", "call", "forward")
         own = [name for name in names if getattr(cls, name, None) is not getattr(Layer, name, None)]
         if own:
-            base = next(c for c in cls.__mro__ if c.__module__.startswith(__package__))
+            base = next(c for c in cls.__mro__ if c.__module__.startswith(str(__package__)))
             raise TypeError(
                 f"{cls.__name__} defines {', '.join(own)}, which nobody would call: what "
                 f"{base.__name__} computes is the core's. Subclass lamina.layers.Layer to compute "
                 "in NumPy"
             )
 
-    def __new__(cls, *args, **kwargs):
+    _given: tuple[tuple[Any, ...], dict[str, Any]]  # arguments of __init__, for get_config
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         layer = super().__new__(cls)
         if cls.get_config is Layer.get_config and cls._core_layer is Layer._core_layer:
             layer._given = (args, kwargs)
@@ -90,10 +103,10 @@ class Layer:
         *,
         name: str | None = None,
         trainable: bool = True,
-        input_shape=None,
-        input_dim=None,
-        dtype=None,
-        **not_offered,
+        input_shape: Sequence[int] | None = None,
+        input_dim: int | None = None,
+        dtype: Any = None,
+        **not_offered: Any,
     ) -> None:
         cls = type(self).__name__
         _checks.not_offered(cls, not_offered, _NOT_OFFERED)
@@ -114,13 +127,13 @@ class Layer:
         self._made_for: tuple[int, ...] | None = None
         self._before_build = 0
         self._building = False
-        self._owner = None  # weak reference to the model
+        self._owner: weakref.ref[Sequential] | None = None
         self._input_shape: tuple[int, ...] | None = None  # without the batch axis
         self._output_shape: tuple[int, ...] | None = None
 
     # ---- what subclasses override ---------------------------------------------------------------
 
-    def build(self, input_shape) -> None:
+    def build(self, input_shape: BatchShape) -> None:
         """Make the weights; a layer of your own makes them here. input_shape begins with None.
 
         A model does this for its layers.
@@ -130,7 +143,7 @@ class Layer:
 
             build_layer(self, input_shape)
 
-    def compute_output_shape(self, input_shape) -> tuple:
+    def compute_output_shape(self, input_shape: BatchShape) -> tuple[Any, ...]:
         """The output's shape for an input's, both with the batch axis (None or a number)."""
         if self._is_host():
             return tuple(input_shape)
@@ -142,13 +155,13 @@ class Layer:
         """y for the rows x."""
         raise NotImplementedError(f"{self._label} does not define forward(x, training)")
 
-    def backward(self, dy: np.ndarray, x: np.ndarray):
+    def backward(self, dy: np.ndarray, x: np.ndarray) -> Any:
         """dx, or (dx, {weight name: gradient}), for the gradient dy of the output."""
         raise NotImplementedError(
             f"{self._label} cannot be trained: it does not define backward(dy, x)"
         )
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """The arguments that `from_config` makes the same layer of.
 
         A layer of your own that does not override this is made again with the arguments it was
@@ -165,7 +178,7 @@ class Layer:
         return arguments | config
 
     @classmethod
-    def from_config(cls, config: dict):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         if cls.get_config is not Layer.get_config:
             return cls(**config)
         return made_with(cls, config)
@@ -173,7 +186,13 @@ class Layer:
     # ---- weights --------------------------------------------------------------------------------
 
     def add_weight(
-        self, shape=None, initializer=None, dtype=None, trainable=True, *, name=None
+        self,
+        shape: Sequence[int] | None = None,
+        initializer: InitializerLike | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        *,
+        name: str | None = None,
     ) -> Weight:
         """Make a weight, in `build`. initializer defaults to glorot_uniform, dtype is float32."""
         name = check_name(name if name is not None else f"weight_{len(self._weights)}")
@@ -211,7 +230,7 @@ class Layer:
         """Copies of the weights."""
         return [weight.numpy() for weight in self.weights]
 
-    def set_weights(self, weights) -> None:
+    def set_weights(self, weights: Iterable[ArrayLike]) -> None:
         """Overwrite all weights, or none: everything is checked first."""
         own = self.weights
         assign_all(own, weights, self._label)
@@ -233,7 +252,7 @@ class Layer:
         return self._trainable
 
     @trainable.setter
-    def trainable(self, value) -> None:
+    def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
 
     @property
@@ -241,17 +260,17 @@ class Layer:
         return self._input_shape is not None
 
     @built.setter
-    def built(self, value) -> None:
+    def built(self, value: bool) -> None:
         """Assigned by the build() of layers written for Keras; whether a layer is built follows
         from its shapes."""
 
     @property
-    def input_shape(self) -> tuple:
+    def input_shape(self) -> tuple[Any, ...]:
         """With None for the batch. AttributeError before the layer is built."""
         return (None, *self._known(self._input_shape, "input_shape"))
 
     @property
-    def output_shape(self) -> tuple:
+    def output_shape(self) -> tuple[Any, ...]:
         """With None for the batch. AttributeError before the layer is built."""
         return (None, *self._known(self._output_shape, "output_shape"))
 
@@ -259,7 +278,7 @@ class Layer:
     def dtype(self) -> str:
         return "float32"
 
-    def __call__(self, x, training: bool = False) -> np.ndarray:
+    def __call__(self, x: Any, training: bool = False) -> np.ndarray:
         """The layer alone, on an array (batch, ...): for trying things out, not for speed."""
         from ..standalone import call_layer
 
@@ -268,7 +287,7 @@ class Layer:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         # Weights are views of a model's buffer, and attributes that build() made refer to them.
         if self._weights:
             raise TypeError(
@@ -281,7 +300,7 @@ class Layer:
             state.pop(of_this_one, None)
         return state
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         # Only for names that are nowhere else: weights such as `kernel`; and for properties that
         # raised AttributeError, to raise it again.
         if not name.startswith("__"):
@@ -312,7 +331,7 @@ class Layer:
         model = self._model()
         return self.name if model is None else f"{model.name}/{self.name}"
 
-    def _model(self):
+    def _model(self) -> Sequential | None:
         return self._owner() if self._owner is not None else None
 
     def _realise(self) -> None:
@@ -320,7 +339,7 @@ class Layer:
         if model is not None:
             model._realise_if_possible()
 
-    def _known(self, shape, name):
+    def _known(self, shape: Shape | None, name: str) -> Shape:
         if shape is None:
             raise AttributeError(f"{self._label} has no {name} before it is built")
         return shape
@@ -328,11 +347,11 @@ class Layer:
     def _find(self, name: str) -> Weight | None:
         return next((weight for weight in self._weights if weight.name == name), None)
 
-    def _initializer_of(self, given, name: str):
+    def _initializer_of(self, given: Any, name: str) -> Any:
         """The initializer that the argument `name`_initializer stands for."""
         return initializers.for_weight(given, f"{self._label}: {name}_initializer")
 
-    def _initializer(self, name: str):
+    def _initializer(self, name: str) -> Any:
         """Which initializer a weight that the core asks for has."""
         return getattr(self, f"{name}_initializer")
 
@@ -365,7 +384,7 @@ class Layer:
         return _random.next_seed()
 
 
-def _is_float32(dtype) -> bool:
+def _is_float32(dtype: Any) -> bool:
     try:
         return np.dtype(dtype) == np.float32
     except TypeError:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from .. import _checks, _core, activations, initializers
 from .base import Layer
 from .core import channels_last
+
+if TYPE_CHECKING:
+    from .._types import Config, Function, InitializerLike, Shape, Sizes
 
 
 class Conv2D(Layer):
@@ -17,18 +22,18 @@ class Conv2D(Layer):
 
     def __init__(
         self,
-        filters,
-        kernel_size,
-        strides=(1, 1),
-        padding="valid",
-        data_format=None,
-        dilation_rate=(1, 1),
-        groups=1,
-        activation=None,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        **kwargs,
+        filters: int,
+        kernel_size: Sizes,
+        strides: Sizes = (1, 1),
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: Sizes = (1, 1),
+        groups: int = 1,
+        activation: str | Function | None = None,
+        use_bias: bool = True,
+        kernel_initializer: InitializerLike | None = "glorot_uniform",
+        bias_initializer: InitializerLike | None = "zeros",
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         who = self._label
@@ -45,7 +50,7 @@ class Conv2D(Layer):
         self.kernel_initializer = self._initializer_of(kernel_initializer, "kernel")
         self.bias_initializer = self._initializer_of(bias_initializer, "bias")
 
-    def _core_layer(self, input_shape):
+    def _core_layer(self, input_shape: Shape) -> _core.Layer:
         return _core.conv2d(
             self.name,
             self.filters,
@@ -57,7 +62,7 @@ class Conv2D(Layer):
             self.use_bias,
         )
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             **super().get_config(),
             "filters": self.filters,

@@ -4,13 +4,19 @@ its configuration, where it does not say it itself."""
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import _checks, _core
 
+if TYPE_CHECKING:
+    from .._types import F32, BatchShape, Config, Function, Shape
+    from ..layers.base import Layer
+    from ..layers.weight import Weight
 
-def host_layer(layer, input_shape) -> _core.Layer:
+
+def host_layer(layer: Layer, input_shape: Shape) -> _core.Layer:
     """The core's side of a subclass of Layer that defines forward and backward."""
     label = layer._label
     output = output_shape(layer, input_shape)
@@ -18,14 +24,14 @@ def host_layer(layer, input_shape) -> _core.Layer:
     parameters = [(weight.name, weight.shape, weight._trainable) for weight in layer._weights]
     alive = _checks.weakly(label, layer)
 
-    def shape_of_output(shape):
+    def shape_of_output(shape: Shape) -> Shape:
         return output_shape(alive(), tuple(shape))
 
-    def forward(x, weights, training):
+    def forward(x: F32, weights: list[F32], training: bool) -> F32:
         y = alive().forward(x, training)
         return _checked(label, "forward", y, (len(x), *output))
 
-    def backward(dy, x, weights):
+    def backward(dy: F32, x: F32, weights: list[F32]) -> tuple[F32, list[Any]]:
         result = alive().backward(dy, x)
         dx, gradients = result if isinstance(result, tuple) else (result, {})
         if not isinstance(gradients, dict):
@@ -42,7 +48,7 @@ def host_layer(layer, input_shape) -> _core.Layer:
     return _core.host_layer(layer.name, shape_of_output, forward, backward, parameters)
 
 
-def _gradient(label, weight, gradients):
+def _gradient(label: str, weight: Weight, gradients: Config) -> F32 | None:
     if not weight._trainable:
         return None
     if weight.name not in gradients:
@@ -51,7 +57,7 @@ def _gradient(label, weight, gradients):
     return _checked(label, f"backward (gradient of '{weight.name}')", found, weight.shape)
 
 
-def output_shape(layer, input_shape):
+def output_shape(layer: Layer, input_shape: Shape) -> Shape:
     shape = layer.compute_output_shape((None, *input_shape))
     if not isinstance(shape, (tuple, list)) or not shape:
         raise TypeError(f"{layer._label}: compute_output_shape must return a tuple, got {shape!r}")
@@ -62,7 +68,7 @@ def output_shape(layer, input_shape):
 _COMMON = {"name", "trainable", "input_shape", "input_dim", "dtype"}
 
 
-def given_arguments(cls, args, kwargs) -> dict:
+def given_arguments(cls: type[Layer], args: tuple[Any, ...], kwargs: Config) -> dict[str, Any]:
     """By name, the arguments of its own that __init__ was called with."""
     import inspect
 
@@ -74,7 +80,7 @@ def given_arguments(cls, args, kwargs) -> dict:
         bound = inspect.signature(cls.__init__).bind(None, *args, **kwargs)
     except TypeError:  # a __new__ of its own keeps them
         raise needed from None
-    arguments: dict = {}
+    arguments: dict[str, Any] = {}
     for name, value in list(bound.arguments.items())[1:]:  # without self
         kind = bound.signature.parameters[name].kind
         if kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.POSITIONAL_ONLY):
@@ -86,7 +92,7 @@ def given_arguments(cls, args, kwargs) -> dict:
     return arguments
 
 
-def made_with(cls, config: dict):
+def made_with(cls: type[Any], config: dict[str, Any]) -> Any:
     """The layer of a config, also where __init__ does not take what every layer has."""
     import inspect
 
@@ -101,11 +107,11 @@ def made_with(cls, config: dict):
     return layer
 
 
-def once(build):
+def once(build: Function) -> Function:
     """A build() that makes weights once: called by hand, it is what a model would do."""
 
     @functools.wraps(build)
-    def wrapped(self, input_shape):
+    def wrapped(self: Layer, input_shape: BatchShape) -> None:
         if self._building:
             return build(self, input_shape)
         from ..standalone import build_layer
@@ -115,7 +121,7 @@ def once(build):
     return wrapped
 
 
-def _checked(label, function, value, shape):
+def _checked(label: str, function: str, value: Any, shape: Shape) -> F32:
     value = np.asarray(value)
     if value.dtype.kind not in "fiub":
         raise TypeError(f"{label}: {function} returned an array of type {value.dtype}")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from .. import _checks, _core, initializers
 from .base import Layer
+
+if TYPE_CHECKING:
+    from .._types import Config, InitializerLike, Shape
 
 
 class Embedding(Layer):
@@ -16,11 +21,11 @@ class Embedding(Layer):
 
     def __init__(
         self,
-        input_dim,
-        output_dim,
-        embeddings_initializer="uniform",
-        mask_zero=False,
-        **kwargs,
+        input_dim: int,
+        output_dim: int,
+        embeddings_initializer: InitializerLike | None = "uniform",
+        mask_zero: bool = False,
+        **kwargs: Any,
     ) -> None:
         # Here `input_dim` is the vocabulary, so the base class's short form is out of the way.
         super().__init__(**kwargs)
@@ -32,10 +37,10 @@ class Embedding(Layer):
         self.output_dim = _checks.integer(f"{self._label}: output_dim", output_dim, 1)
         self.embeddings_initializer = self._initializer_of(embeddings_initializer, "embeddings")
 
-    def _core_layer(self, input_shape):
+    def _core_layer(self, input_shape: Shape) -> _core.Layer:
         return _core.embedding(self.name, self.input_dim, self.output_dim)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             **super().get_config(),
             "input_dim": self.input_dim,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from .. import _checks, _core, initializers
 from .base import Layer
 from .core import last_axis_only
+
+if TYPE_CHECKING:
+    from .._types import Config, InitializerLike, Shape
 
 
 class BatchNormalization(Layer):
@@ -18,16 +23,16 @@ class BatchNormalization(Layer):
 
     def __init__(
         self,
-        axis=-1,
-        momentum=0.99,
-        epsilon=1e-3,
-        center=True,
-        scale=True,
-        beta_initializer="zeros",
-        gamma_initializer="ones",
-        moving_mean_initializer="zeros",
-        moving_variance_initializer="ones",
-        **kwargs,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: InitializerLike | None = "zeros",
+        gamma_initializer: InitializerLike | None = "ones",
+        moving_mean_initializer: InitializerLike | None = "zeros",
+        moving_variance_initializer: InitializerLike | None = "ones",
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if isinstance(axis, (tuple, list)) and len(axis) == 1:
@@ -44,13 +49,13 @@ class BatchNormalization(Layer):
             moving_variance_initializer, "moving_variance"
         )
 
-    def _core_layer(self, input_shape):
+    def _core_layer(self, input_shape: Shape) -> _core.Layer:
         last_axis_only(self, self.axis, input_shape)
         return _core.batch_normalization(
             self.name, self.momentum, self.epsilon, self.center, self.scale
         )
 
-    def get_config(self):
+    def get_config(self) -> Config:
         names = ("beta", "gamma", "moving_mean", "moving_variance")
         return {
             **super().get_config(),

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from .. import _checks, _core
 from .base import Layer
 from .core import channels_last
 
+if TYPE_CHECKING:
+    from .._types import Config, Shape, Sizes
+
 
 class _Pooling2D(Layer):
     def __init__(
-        self, pool_size=(2, 2), strides=None, padding="valid", data_format=None, **kwargs
+        self,
+        pool_size: Sizes = (2, 2),
+        strides: Sizes | None = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         channels_last(self, data_format)
@@ -19,7 +29,7 @@ class _Pooling2D(Layer):
         )
         self.padding = _checks.choice(f"{self._label}: padding", padding, ("valid", "same"))
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             **super().get_config(),
             "pool_size": self.pool_size,
@@ -31,29 +41,31 @@ class _Pooling2D(Layer):
 class MaxPooling2D(_Pooling2D):
     """The largest value of each window; strides default to pool_size."""
 
-    def _core_layer(self, input_shape):
+    def _core_layer(self, input_shape: Shape) -> _core.Layer:
         return _core.max_pooling2d(self.name, self.pool_size, self.strides, self.padding)
 
 
 class AveragePooling2D(_Pooling2D):
     """The mean of each window, over what lies inside the image; strides default to pool_size."""
 
-    def _core_layer(self, input_shape):
+    def _core_layer(self, input_shape: Shape) -> _core.Layer:
         return _core.average_pooling2d(self.name, self.pool_size, self.strides, self.padding)
 
 
 class GlobalAveragePooling2D(Layer):
     """The mean over height and width: (batch, h, w, c) -> (batch, c), or (batch, 1, 1, c)."""
 
-    def __init__(self, data_format=None, keepdims=False, **kwargs) -> None:
+    def __init__(
+        self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         channels_last(self, data_format)
         self.keepdims = bool(keepdims)
 
-    def _core_layer(self, input_shape):
+    def _core_layer(self, input_shape: Shape) -> _core.Layer:
         return _core.global_average_pooling2d(self.name, self.keepdims)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "keepdims": self.keepdims}
 
 

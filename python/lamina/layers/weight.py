@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import weakref
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import _core, data
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import ArrayLike
+
+    from .._types import Array
+    from ..layers.base import Layer
 
 
 class Weight:
@@ -16,7 +25,7 @@ class Weight:
     always what training has made of it.
     """
 
-    def __init__(self, layer, name: str, array: np.ndarray, trainable: bool) -> None:
+    def __init__(self, layer: Layer, name: str, array: np.ndarray, trainable: bool) -> None:
         self._layer = weakref.ref(layer)
         self.name = name
         self._array = array
@@ -33,7 +42,7 @@ class Weight:
         """A copy."""
         return self._array.copy()
 
-    def assign(self, value) -> None:
+    def assign(self, value: ArrayLike) -> None:
         """Overwrite the weight. ValueError unless the shape is the same."""
         self._write(self._checked(value))
 
@@ -44,7 +53,7 @@ class Weight:
         if isinstance(network, _core.Network):
             network.changed()
 
-    def _checked(self, value) -> np.ndarray:
+    def _checked(self, value: Any) -> np.ndarray:
         value = np.asarray(value)
         if value.dtype.kind not in "fiub":
             raise TypeError(f"weight '{self.path}' takes real numbers, got type {value.dtype}")
@@ -70,7 +79,7 @@ class Weight:
         layer = self._layer()
         return f"{layer._path}/{self.name}" if layer is not None else self.name
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy is False:
             return self.value if dtype in (None, np.float32) else self.value.astype(dtype)
         return np.array(self._array, dtype=dtype)
@@ -79,7 +88,7 @@ class Weight:
         return f"<Weight {self.path}, shape={self.shape}>"
 
 
-def assign_all(own: list[Weight], values, who: str) -> None:
+def assign_all(own: list[Weight], values: Iterable[ArrayLike], who: str) -> None:
     """Overwrite the weights `own` with `values`, or raise with none of them changed."""
     if not isinstance(values, (list, tuple)) and not hasattr(values, "__iter__"):
         raise TypeError(f"{who}: weights must be a list of arrays, got {type(values).__name__}")
