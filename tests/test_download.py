@@ -261,6 +261,8 @@ class Terminal(io.StringIO):
 
 def test_progress_bar_only_on_a_terminal(server, directory, monkeypatch):
     server.answers["/pictures.gz"] = answer(BODY)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.setattr(sys, "stderr", Terminal())
     get(server, directory)
     drawn = sys.stderr.getvalue()

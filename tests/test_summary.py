@@ -97,3 +97,8 @@ def test_prints_where_stdout_knows_no_boxes(monkeypatch):
 )
 def test_sizes(count, want):
     assert summary._size(count).endswith(want)
+
+
+def test_names_of_wide_characters_stay_in_their_column(monkeypatch):
+    shown = text(la.Sequential([la.Input((4,)), layers.Dense(3, name="全结合層")]), line_length=60)
+    assert "│ 全结合層 (Dense)        │ (None, 3) " in shown

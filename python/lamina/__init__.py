@@ -74,7 +74,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
 
     mode: "stdout" prints it, "dicts" returns it.
     """
-    from . import _core
+    from . import _console, _core
 
     config = _core.show_config()
     if mode == "dicts":
@@ -84,7 +84,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     width = max(map(len, config))
     for name, value in config.items():
         text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
-        print(f"{name:{width}}  {text}")
+        _console.write(f"{name:{width}}  {text}\n")
     return None
 
 

@@ -10,6 +10,7 @@ import math
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from . import _console
 from ._warnings import warn
 
 if TYPE_CHECKING:
@@ -191,6 +192,18 @@ class History(Callback):
             self.history.setdefault(name, []).append(value)
         self.history = dict(sorted(self.history.items()))
 
+    def __repr__(self) -> str:
+        from .progress import metric_texts
+
+        epochs = "1 epoch" if len(self.epoch) == 1 else f"{len(self.epoch)} epochs"
+        last = metric_texts({name: values[-1] for name, values in self.history.items() if values})
+        return f"<History of {epochs}{'; the last: ' if last else ''}{', '.join(last)}>"
+
+    def _repr_html_(self) -> str:
+        from ._html import of_history
+
+        return of_history(self)
+
 
 class LambdaCallback(Callback):
     """A callback of functions: LambdaCallback(on_epoch_end=lambda epoch, logs: ...).
@@ -325,11 +338,11 @@ class EarlyStopping(Callback):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self.stopped_epoch and self.verbose:
-            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+            _console.write(f"Epoch {self.stopped_epoch + 1}: early stopping\n")
         if self.best_weights is not None:
             self.model.set_weights(self.best_weights)
             if self.verbose:
-                print(f"Restoring the weights of the best epoch, {self.best_epoch + 1}")
+                _console.write(f"Restoring the weights of the best epoch, {self.best_epoch + 1}\n")
 
     def _better(self, value: float, than: float | None) -> bool:
         if math.isnan(value):

@@ -420,7 +420,20 @@ class Sequential(Trainer):
         )
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+        text = f"<{type(self).__name__} name={self.name}, built={self.built}"
+        if self.built:
+            count = len(self._layers)
+            layers = "1 layer" if count == 1 else f"{count} layers"
+            text += f", {layers}: {self.input_shape} -> {self.output_shape}"
+        return text + ">"
+
+    def _repr_html_(self) -> str:
+        """The summary, for a notebook."""
+        from ._html import of_summary
+        from .summary import summary_cells
+
+        self._realise_if_possible()
+        return of_summary(*summary_cells(self))
 
     # ---- weights --------------------------------------------------------------------------------
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
 from typing import TYPE_CHECKING, Any
+
+from . import _console, _html
+from .progress import show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,23 +23,48 @@ def print_summary(
     show_trainable: bool = False,
     layer_range: Sequence[str] | None = None,
 ) -> None:
-    if print_fn is None:
-        print_fn = _print
-    width = line_length or min(88, _columns() - 4)
-    header = ["Layer (type)", "Output Shape", "Param #"]
+    lines = summary_lines(model, line_length, positions, show_trainable, layer_range)
+    if print_fn is not None:
+        for line in lines:
+            print_fn(line)
+        return
+    text = "\n".join(lines) + "\n"
+    shell = _console.shell()
+    if shell is None:
+        _console.write(text)
+    else:
+        html = _html.of_summary(*summary_cells(model, show_trainable, layer_range))
+        show(shell, {"text/plain": text, "text/html": html})
+
+
+def summary_lines(
+    model: Sequential,
+    line_length: int | None = None,
+    positions: Sequence[float] | None = None,
+    show_trainable: bool = False,
+    layer_range: Sequence[str] | None = None,
+) -> list[str]:
+    """The table as text, no line of it wider than line_length or the terminal."""
+    most = max(line_length or 0, _console.columns())
+    width = line_length or min(88, most - 4)
+    title, header, rows, totals = summary_cells(model, show_trainable, layer_range)
     if positions is None:
-        positions = [0.44, 0.76, 1.0]
-        if show_trainable:
-            positions = [0.38, 0.65, 0.85, 1.0]
-    if show_trainable:
-        header.append("Trainable")
+        positions = [0.38, 0.65, 0.85, 1.0] if show_trainable else [0.44, 0.76, 1.0]
     if len(positions) != len(header):
         raise ValueError(f"positions must have {len(header)} entries, got {len(positions)}")
+    table = _table(header, rows, _widths(positions, width, most))
+    return [*_wrap(title, most), *table, *(part for line in totals for part in _wrap(line, most))]
+
+
+def summary_cells(
+    model: Sequential, show_trainable: bool = False, layer_range: Sequence[str] | None = None
+) -> tuple[str, list[str], list[list[str]], list[str]]:
+    """(title, header, rows, lines of totals)."""
+    header = ["Layer (type)", "Output Shape", "Param #"]
+    if show_trainable:
+        header.append("Trainable")
     rows = [_row(layer, show_trainable) for layer in _in_range(model.layers, layer_range)]
-    lines = [f'Model: "{model.name}"', *_table(header, rows, _widths(positions, width))]
-    lines += _totals(model)
-    for line in lines:
-        print_fn(line)
+    return f'Model: "{model.name}"', header, rows, _totals(model)
 
 
 def _row(layer: Layer, show_trainable: bool) -> list[str]:
@@ -70,14 +96,17 @@ def _in_range(layers: list[Layer], layer_range: Sequence[str] | None) -> list[La
     return layers[low : high + 1]
 
 
-def _widths(positions: Sequence[float], width: int) -> list[int]:
+def _widths(positions: Sequence[float], width: int, most: int) -> list[int]:
     ends = [int(p * width) if p <= 1 else int(p) for p in positions]
     starts = [0, *ends[:-1]]
     # Of each column three places go to its border and the blanks beside the text, and one more
     # to the right border.
     widths = [end - start - 3 for start, end in zip(starts, ends, strict=True)]
     widths[-1] -= 1
-    return [max(3, width) for width in widths]
+    widths = [max(3, width) for width in widths]
+    while sum(widths) + 3 * len(widths) + 1 > most and max(widths) > 1:
+        widths[widths.index(max(widths))] -= 1
+    return widths
 
 
 def _table(header: list[str], rows: list[list[str]], widths: list[int]) -> Iterator[str]:
@@ -90,7 +119,8 @@ def _table(header: list[str], rows: list[list[str]], widths: list[int]) -> Itera
             parts = []
             for column, (text, width) in enumerate(zip(texts, widths, strict=True)):
                 part = text[i] if i < len(text) else ""
-                parts.append(part.rjust(width) if column == 2 else part.ljust(width))
+                blank = " " * (width - _console.cells(part))
+                parts.append(blank + part if column == 2 else part + blank)
             yield f"{bar} " + f" {bar} ".join(parts) + f" {bar}"
 
     yield rule("┏", "━", "┳", "┓")
@@ -104,7 +134,13 @@ def _table(header: list[str], rows: list[list[str]], widths: list[int]) -> Itera
 
 
 def _wrap(text: str, width: int) -> list[str]:
-    return [text[i : i + width] for i in range(0, len(text), width)] or [""]
+    """The text in pieces that take `width` columns each."""
+    pieces = [""]
+    for c in text:
+        if pieces[-1] and _console.cells(pieces[-1] + c) > width:
+            pieces.append("")
+        pieces[-1] += c
+    return pieces
 
 
 def _totals(model: Sequential) -> list[str]:
@@ -132,17 +168,3 @@ def _size(count: int) -> str:
         size /= 1024
         units.pop(0)
     return f"{count:,} ({size:.2f} {units[0]})"
-
-
-def _columns() -> int:
-    try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns
-    except (AttributeError, ValueError, OSError):
-        return 80
-
-
-def _print(line: str) -> None:
-    try:
-        print(line)
-    except UnicodeEncodeError:  # a stdout of ASCII: the same table in its characters
-        print(line.translate(str.maketrans("┏┳┓┡╇┩├┼┤└┴┘━─┃│", "++++++++++++=-||")))

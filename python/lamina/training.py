@@ -14,7 +14,7 @@ from . import _checks, data, feeds
 from ._warnings import warn
 from .callbacks import CallbackList, History
 from .inference import Inference
-from .progress import Progress
+from .progress import Output, Progress, output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -125,8 +125,8 @@ class Trainer(Inference):
         self.history = history
         hooks.set_model(self)
         hooks.set_params(params)
-        with self._at_work("trained"):
-            self._train(feed, validation, hooks, range(initial_epoch, epochs), due, verbose)
+        with self._at_work("trained"), output(verbose) as to:
+            self._train(feed, validation, hooks, range(initial_epoch, epochs), due, verbose, to)
         return history
 
     def _train(
@@ -137,6 +137,7 @@ class Trainer(Inference):
         epochs: range,
         validation_due: Callable[[int], bool],
         verbose: int,
+        to: Output,
     ) -> None:
         logs: dict[str, Any] = {}
         known_steps = feed.steps
@@ -153,7 +154,7 @@ class Trainer(Inference):
             heading = f"Epoch {epoch + 1}/{epochs.stop}" if epochs.stop > 1 else None
             training.reset()
             hooks.on_epoch_begin(epoch, {})
-            progress = Progress(verbose, known_steps, heading)
+            progress = Progress(verbose, known_steps, heading, to)
             done = self._run(training, feed, hooks, "train", progress)
             feed.end_epoch()
             logs = self._logs(training)

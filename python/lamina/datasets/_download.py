@@ -13,6 +13,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from .. import _console
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -208,16 +210,14 @@ class _ProgressBar:
     def __init__(self, file: RemoteFile) -> None:
         self._file = file
         self._drawn_at: float | None = None
-        # stderr is None in a process without a console on Windows.
-        self._visible = sys.stderr is not None and sys.stderr.isatty()
+        self._visible = _console.redraws("stderr")
 
     def __enter__(self) -> _ProgressBar:
         return self
 
     def __exit__(self, *exception: object) -> None:
         if self._drawn_at is not None:
-            sys.stderr.write("\n")
-            sys.stderr.flush()
+            _console.write("\n", "stderr")
 
     def update(self, received: int) -> None:
         if not self._visible:
@@ -227,7 +227,9 @@ class _ProgressBar:
         if self._drawn_at is not None and now - self._drawn_at < _REDRAW_SECONDS and done < 1:
             return
         self._drawn_at = now
-        bar = ("#" * int(30 * done)).ljust(30, ".")
         sizes = f"{received / 1e6:.1f}/{self._file.length / 1e6:.1f} MB"
-        sys.stderr.write(f"\r{self._file.name} [{bar}] {sizes}")
-        sys.stderr.flush()
+        # One line at any width, as in progress.py: first the bar is made smaller, then it goes.
+        room = _console.columns("stderr") - 1
+        cells = min(30, room - len(f"{self._file.name} [] {sizes}"))
+        bar = f" [{('#' * int(cells * done)).ljust(cells, '.')}]" if cells > 0 else ""
+        _console.write("\r" + f"{self._file.name}{bar} {sizes}"[: max(0, room)], "stderr")

@@ -87,6 +87,15 @@ class Weight:
     def __repr__(self) -> str:
         return f"<Weight {self.path}, shape={self.shape}>"
 
+    def __str__(self) -> str:
+        values = np.array2string(self._array, precision=4, threshold=60)
+        return f"{self.path}, shape={self.shape}\n{values}"
+
+    def _repr_html_(self) -> str:
+        from .._html import of_weight
+
+        return of_weight(self)
+
 
 def assign_all(own: list[Weight], values: Iterable[ArrayLike], who: str) -> None:
     """Overwrite the weights `own` with `values`, or raise with none of them changed."""
