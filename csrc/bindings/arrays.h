@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bindings/gil.h"
 #include "cpu/parallel.h"
 #include "ops/pieces.h"
 #include "ops/window.h"
@@ -110,7 +111,7 @@ py::array as_array(py::handle value);  // numpy.asarray
 // within it would be counted without the GIL.
 template <class Body>
 void without_gil(Body&& body) {
-  py::gil_scoped_release release;
+  const WithoutGil released;
   body();
 }
 

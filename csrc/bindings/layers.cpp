@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "bindings/bindings.h"
+#include "bindings/gil.h"
 #include "bindings/views.h"
 
 namespace py = pybind11;
@@ -47,23 +48,23 @@ LayerPtr make_host_layer(std::string name, py::function output_shape, py::functi
     return weights;
   };
   host.output_shape = [f = shared_function(std::move(output_shape))](const Shape& input) {
-    const py::gil_scoped_acquire gil;
-    return (*f)(py::tuple(py::cast(input))).cast<Shape>();
+    const WithGil gil;
+    return call_python(*f, py::tuple(py::cast(input))).cast<Shape>();
   };
   host.forward = [=, f = shared_function(std::move(forward))](
                      float* y, const float* x, const Place& place, int64_t rows, const Run& run) {
-    const py::gil_scoped_acquire gil;
-    const py::object result =
-        (*f)(borrowed_view(x, batched(rows, place.input)), weights_of(place, run), run.training);
+    const WithGil gil;
+    const py::object result = call_python(*f, borrowed_view(x, batched(rows, place.input)),
+                                          weights_of(place, run), run.training);
     copy_result(y, result, batched(rows, place.output), name + ": forward()");
   };
   host.backward = [=, f = shared_function(std::move(backward))](float* dx, const float* dy,
                                                                 const float* x, const Place& place,
                                                                 int64_t rows, const Run& run) {
-    const py::gil_scoped_acquire gil;
+    const WithGil gil;
     const py::tuple result =
-        (*f)(borrowed_view(dy, batched(rows, place.output)),
-             borrowed_view(x, batched(rows, place.input)), weights_of(place, run));
+        call_python(*f, borrowed_view(dy, batched(rows, place.output)),
+                    borrowed_view(x, batched(rows, place.input)), weights_of(place, run));
     if (result.size() != 2) {
       throw py::value_error(name + ": backward() must return (dx, [dw, ...])");
     }

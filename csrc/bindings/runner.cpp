@@ -12,6 +12,7 @@
 
 #include "bindings/bindings.h"
 #include "bindings/dtypes.h"
+#include "bindings/gil.h"
 #include "bindings/objectives.h"
 #include "bindings/views.h"
 #include "engine/trainer.h"
@@ -60,11 +61,12 @@ HostRows host_rows(py::function f, const char* what, bool like_output, Shape* ou
   const auto shared = shared_function(std::move(f));
   const std::shared_ptr<Shape> shape(output, [](Shape*) {});
   return [=](float* out, const float* y_true, const float* y_pred, int64_t rows) {
-    const py::gil_scoped_acquire gil;
+    const WithGil gil;
     Shape all = {rows};
     all.insert(all.end(), shape->begin(), shape->end());
-    copy_result(out, (*shared)(view_of_targets(y_true, all, sparse), borrowed_view(y_pred, all)),
-                like_output ? all : Shape{rows}, what);
+    const py::object result =
+        call_python(*shared, view_of_targets(y_true, all, sparse), borrowed_view(y_pred, all));
+    copy_result(out, result, like_output ? all : Shape{rows}, what);
   };
 }
 
@@ -262,9 +264,9 @@ class Runner {
   }
 
   int64_t go(int64_t batches, double seconds) {
-    const py::gil_scoped_release nogil;
+    const WithoutGil released;
     return trainer_->run(batches, seconds, [] {
-      const py::gil_scoped_acquire gil;
+      const WithGil gil;
       if (PyErr_CheckSignals() != 0) throw py::error_already_set();
     });
   }

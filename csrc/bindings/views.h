@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "bindings/gil.h"
 #include "engine/shape.h"
 
 namespace lamina::bindings {
@@ -17,7 +18,7 @@ using FloatArray = pybind11::array_t<float, pybind11::array::c_style | pybind11:
 // A function of Python's for the engine to hold: whoever lets go of it last takes the GIL to.
 inline std::shared_ptr<pybind11::function> shared_function(pybind11::function f) {
   return {new pybind11::function(std::move(f)), [](pybind11::function* p) {
-            const pybind11::gil_scoped_acquire gil;
+            const WithGil gil;
             delete p;
           }};
 }
