@@ -20,6 +20,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from . import _interpreter  # noqa: F401  (before all that would not work)
+
+# isort: split
 from . import (
     activations,
     backend,

@@ -1,0 +1,25 @@
+"""The first import of the package: says at once where it cannot work.
+
+In a sub-interpreter the core's module would wait for ever for a lock that its own thread holds, or
+fail for a reason that names neither, depending on Python's version.
+"""
+
+import importlib
+
+
+def _is_main() -> bool:
+    for name in ("_interpreters", "_xxsubinterpreters"):  # since Python 3.13, and before
+        try:
+            interpreters = importlib.import_module(name)
+        except ImportError:
+            continue
+        return bool(interpreters.get_current() == interpreters.get_main())
+    return True  # built without sub-interpreters
+
+
+if not _is_main():
+    raise ImportError(
+        "lamina cannot be imported in a sub-interpreter: like NumPy it keeps state of which there "
+        "is one a process. Import it in the main interpreter, and use threads or processes; with "
+        "mod_wsgi set WSGIApplicationGroup %{GLOBAL}"
+    )
