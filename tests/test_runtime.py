@@ -312,10 +312,10 @@ def test_ctrl_c_is_served_inside_a_predict(sizes):
 
 
 def test_a_batch_that_fails_changes_no_statistics():
-    def backward(dy, x, weights):
+    def backward(dy, x):
         raise RuntimeError("no luck")
 
-    host = _core.host_layer("h", lambda s: s, lambda x, w, t: x, backward, [])
+    host = _core.host_layer("h", lambda s: s, lambda x, t: x, backward, [])
     norm = _core.batch_normalization("b", 0.9, 1e-3, True, True)
     network = _core.Network((4,), [_core.dense("d", 4, "linear", 0.0, True), norm, host])
     optimizer = _core.Optimizer("sgd", 0.1)
@@ -332,11 +332,11 @@ def test_a_batch_that_fails_changes_no_statistics():
 def test_host_code_runs_under_the_caller_s_floating_point_state():
     seen = []
 
-    def forward(x, weights, training):
+    def forward(x, training):
         seen.append(np.float32(1e-40) * np.float32(0.5) > 0)
         return x
 
-    host = _core.host_layer("h", lambda s: s, forward, lambda dy, x, w: (dy, []), [])
+    host = _core.host_layer("h", lambda s: s, forward, lambda dy, x: (dy, []), [])
     runner = _core.Runner(_core.Network((4,), [host]), "predict", 8)
     runner.predict(np.ones((8, 4), np.float32), np.empty((8, 4), np.float32))
     assert seen == [True]
@@ -372,13 +372,13 @@ def test_a_runner_keeps_the_arrays_that_it_converted_and_refuses_half_a_start():
 def test_a_runner_works_for_one_caller_at_a_time():
     refused = []
 
-    def forward(x, weights, training):
+    def forward(x, training):
         with pytest.raises(RuntimeError, match="at work"):
             runner.predict(x, np.empty((8, 4), np.float32))
         refused.append(True)
         return x
 
-    host = _core.host_layer("h", lambda s: s, forward, lambda dy, x, w: (dy, []), [])
+    host = _core.host_layer("h", lambda s: s, forward, lambda dy, x: (dy, []), [])
     runner = _core.Runner(_core.Network((4,), [host]), "predict", 8)
     runner.predict(np.ones((8, 4), np.float32), np.empty((8, 4), np.float32))
     assert refused == [True]
@@ -392,10 +392,10 @@ def test_ctrl_c_is_served_and_leaves_the_model_usable():
 
 
 def test_an_exception_of_a_host_layer_comes_out_and_changes_nothing():
-    def forward(x, weights, training):
+    def forward(x, training):
         raise RuntimeError("no luck")
 
-    host = _core.host_layer("h", lambda s: s, forward, lambda dy, x, w: (dy, []), [])
+    host = _core.host_layer("h", lambda s: s, forward, lambda dy, x: (dy, []), [])
     network = _core.Network((4,), [_core.dense("d", 4, "linear", 0.0, True), host])
     optimizer = _core.Optimizer("sgd", 0.1)
     optimizer.build(network)

@@ -40,13 +40,6 @@ LayerPtr make_host_layer(std::string name, py::function output_shape, py::functi
     host.params.push_back({param_name, shape, trainable});
   }
   const auto specs = host.params;
-  const auto weights_of = [specs](const Place& place, const Run& run) {
-    py::list weights;
-    for (size_t i = 0; i < specs.size(); ++i) {
-      weights.append(borrowed_view(run.parameters + place.params[i], specs[i].shape));
-    }
-    return weights;
-  };
   host.output_shape = [f = shared_function(std::move(output_shape))](const Shape& input) {
     const WithGil gil;
     return call_python(*f, py::tuple(py::cast(input))).cast<Shape>();
@@ -54,17 +47,16 @@ LayerPtr make_host_layer(std::string name, py::function output_shape, py::functi
   host.forward = [=, f = shared_function(std::move(forward))](
                      float* y, const float* x, const Place& place, int64_t rows, const Run& run) {
     const WithGil gil;
-    const py::object result = call_python(*f, borrowed_view(x, batched(rows, place.input)),
-                                          weights_of(place, run), run.training);
+    const py::object result =
+        call_python(*f, copy_for_user(x, batched(rows, place.input)), run.training);
     copy_result(y, result, batched(rows, place.output), name + ": forward()");
   };
   host.backward = [=, f = shared_function(std::move(backward))](float* dx, const float* dy,
                                                                 const float* x, const Place& place,
                                                                 int64_t rows, const Run& run) {
     const WithGil gil;
-    const py::tuple result =
-        call_python(*f, borrowed_view(dy, batched(rows, place.output)),
-                    borrowed_view(x, batched(rows, place.input)), weights_of(place, run));
+    const py::tuple result = call_python(*f, copy_for_user(dy, batched(rows, place.output)),
+                                         copy_for_user(x, batched(rows, place.input)));
     if (result.size() != 2) {
       throw py::value_error(name + ": backward() must return (dx, [dw, ...])");
     }

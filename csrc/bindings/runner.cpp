@@ -49,12 +49,10 @@ RowSource source_of(const py::array& array, const Shape& row, const char* what) 
 }
 
 // y_true as the host sees it: class numbers, int32, where the loss is sparse.
-py::array view_of_targets(const float* y_true, Shape shape, bool sparse) {
-  if (!sparse) return borrowed_view(y_true, shape);
+py::array copy_of_targets(const float* y_true, Shape shape, bool sparse) {
+  if (!sparse) return copy_for_user(y_true, shape);
   if (shape.size() > 1) shape.pop_back();
-  py::array_t<int32_t> labels(shape, reinterpret_cast<const int32_t*>(y_true), py::none());
-  labels.attr("setflags")(py::arg("write") = false);
-  return labels;
+  return copy_for_user(reinterpret_cast<const int32_t*>(y_true), shape);
 }
 
 HostRows host_rows(py::function f, const char* what, bool like_output, Shape* output, bool sparse) {
@@ -65,7 +63,7 @@ HostRows host_rows(py::function f, const char* what, bool like_output, Shape* ou
     Shape all = {rows};
     all.insert(all.end(), shape->begin(), shape->end());
     const py::object result =
-        call_python(*shared, view_of_targets(y_true, all, sparse), borrowed_view(y_pred, all));
+        call_python(*shared, copy_of_targets(y_true, all, sparse), copy_for_user(y_pred, all));
     copy_result(out, result, like_output ? all : Shape{rows}, what);
   };
 }

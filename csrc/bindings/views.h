@@ -31,9 +31,14 @@ inline pybind11::array_t<float> view(float* data, const engine::Shape& shape,
   return array;
 }
 
-// A read-only view of memory that is valid during a call only: nobody owns it.
-inline pybind11::array_t<float> borrowed_view(const float* data, const engine::Shape& shape) {
-  return view(const_cast<float*>(data), shape, pybind11::none(), false);
+// A read-only copy of the engine's memory, for code of the user's, which may keep it for ever. Such
+// code allocates and copies as much itself with every operation.
+template <class T>
+pybind11::array_t<T> copy_for_user(const T* data, const engine::Shape& shape) {
+  pybind11::array_t<T> array(shape, data);
+  namespace detail = pybind11::detail;
+  detail::array_proxy(array.ptr())->flags &= ~detail::npy_api::NPY_ARRAY_WRITEABLE_;
+  return array;
 }
 
 inline std::string shape_text(const pybind11::array& array) {

@@ -74,13 +74,13 @@ def embedding(name: str, input_dim: int, output_dim: int) -> Layer: ...
 def host_layer(
     name: str,
     output_shape: Callable[[tuple[int, ...]], tuple[int, ...]],
-    forward: Callable[[_F32, list[_F32], bool], _F32],
-    backward: Callable[[_F32, _F32, list[_F32]], tuple[_F32, Sequence[_F32]]],
+    forward: Callable[[_F32, bool], _F32],
+    backward: Callable[[_F32, _F32], tuple[_F32, Sequence[_F32]]],
     parameters: Sequence[tuple[str, tuple[int, ...], bool]],
 ) -> Layer:
-    """A layer in NumPy; parameters are (name, shape, trainable). forward(x, weights, training) ->
-    y; backward(dy, x, weights) -> (dx, [dw, ...]), the dw of one that is not trainable unused.
-    Arrays are views that are valid during the call only; x and weights are read-only."""
+    """A layer in NumPy; parameters are (name, shape, trainable). forward(x, training) -> y;
+    backward(dy, x) -> (dx, [dw, ...]), the dw of one that is not trainable unused. The arrays are
+    read-only copies."""
 
 class Param(metaclass=_Pybind11Type):
     """One weight of a Network, which makes it."""

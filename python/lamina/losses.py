@@ -40,8 +40,8 @@ class Loss:
     - `backward(y_true, y_pred)`, which returns the gradient of the sum of these values with
       respect to y_pred, in y_pred's shape. Not needed for `evaluate`.
 
-    Both get float32 arrays of the same shape (rows, *output_shape), read-only views that are valid
-    during the call only. Weights and the mean over the batch are applied by the caller.
+    Both get float32 arrays of the same shape (rows, *output_shape), read-only copies, which
+    you may keep. Weights and the mean over the batch are applied by the caller.
 
     Calling a loss, `loss(y_true, y_pred, sample_weight=None)`, returns the batch's loss, a float.
     """

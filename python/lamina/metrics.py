@@ -23,9 +23,9 @@ class Metric:
     """Base class. A metric of your own defines `forward(y_true, y_pred)`: one value a row.
 
     Inside a model y_pred is float32 (rows, *output_shape); y_true has the same shape, or
-    (rows, *output_shape[:-1]) and int32 where the loss is sparse. Both are read-only views that
-    are valid during the call only. The metric's value is the mean over all rows; as one of
-    `weighted_metrics`, sum(weight * value) / sum(weight).
+    (rows, *output_shape[:-1]) and int32 where the loss is sparse. Both are read-only copies,
+    which you may keep. The metric's value is the mean over all rows; as one of `weighted_metrics`,
+    sum(weight * value) / sum(weight).
     """
 
     _kind = "host"

@@ -54,9 +54,9 @@ class Layer:
       are weights to train, in this layer or below. A layer without it can predict and evaluate;
       training is refused where its gradient is needed.
 
-    x and dy are read-only views that are valid during the call only: keep a copy, not the array.
-    A weight's current value is `self.<attribute>.value`, where the attribute is what add_weight
-    returned. Both calls see a batch of any size: the last one of an epoch may be smaller.
+    x and dy are read-only copies, which you may keep. A weight's current value is
+    `self.<attribute>.value`, where the attribute is what add_weight returned. Both calls see a
+    batch of any size: the last one of an epoch may be smaller.
 
         class Scale(lamina.layers.Layer):
             def build(self, input_shape):

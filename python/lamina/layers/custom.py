@@ -27,11 +27,11 @@ def host_layer(layer: Layer, input_shape: Shape) -> _core.Layer:
     def shape_of_output(shape: Shape) -> Shape:
         return output_shape(alive(), tuple(shape))
 
-    def forward(x: F32, weights: list[F32], training: bool) -> F32:
+    def forward(x: F32, training: bool) -> F32:
         y = alive().forward(x, training)
         return _checked(label, "forward", y, (len(x), *output))
 
-    def backward(dy: F32, x: F32, weights: list[F32]) -> tuple[F32, list[Any]]:
+    def backward(dy: F32, x: F32) -> tuple[F32, list[Any]]:
         result = alive().backward(dy, x)
         dx, gradients = result if isinstance(result, tuple) else (result, {})
         if not isinstance(gradients, dict):
