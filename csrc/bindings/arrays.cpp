@@ -124,7 +124,9 @@ Floats Call::optional_floats(const char* argument, py::handle value, const Shape
 
 template <class T>
 Array<const T> Call::integers(const char* argument, py::handle value, int64_t low, int64_t high) {
-  const py::array array = as_array(value);
+  // A copy, because kernels use these as indices without the GIL, while others may write to what
+  // has been checked.
+  const py::array array = py::module_::import("numpy").attr("array")(value);
   const char kind = kind_of(array);
   const bool empty_list = array.size() == 0 && !py::isinstance<py::array>(value);
   if (kind != 'i' && kind != 'u' && !empty_list) {

@@ -111,7 +111,7 @@ class Runner {
   // Everything is checked in locals before the pass and the arrays that it points into are
   // replaced together.
   void start(const py::array& x, const py::object& y, const py::object& weights,
-             const py::object& order, int64_t batch_size) {
+             const py::object& order, int64_t batch_size, int64_t first_row) {
     if (predicts()) throw py::value_error("this runner only predicts");
     if (optimizer_ && !optimizer_->fits(*network_)) {
       throw py::value_error("the optimizer was built for another network");
@@ -119,7 +119,8 @@ class Runner {
     const Busy busy(busy_);
     Pass pass;
     pass.x = source_of(x, network_->input(), "x");
-    pass.count = x.shape(0);
+    pass.rows = pass.count = x.shape(0);
+    pass.first_row = first_row;
     py::list held;
     held.append(x);
     held.append(add_targets(pass, y));
@@ -147,7 +148,7 @@ class Runner {
     return go(batches, seconds);
   }
 
-  void predict(const py::array& x, py::array_t<float> out) {
+  void predict(const py::array& x, py::array_t<float> out, int64_t first_row) {
     if (!predicts()) throw py::value_error("this runner does not predict");
     const Busy busy(busy_);
     const RowSource source = source_of(x, network_->input(), "x");
@@ -158,7 +159,7 @@ class Runner {
       throw py::value_error("out must be a contiguous, writeable float32 array of shape " +
                             with_batch(*output_) + ", got " + shape_text(out));
     }
-    go_predicting(source, x.shape(0), out.mutable_data());
+    go_predicting(source, x.shape(0), out.mutable_data(), first_row);
   }
 
   // The outputs for a plain array that needs no other look: of at most `most` rows and a batch, the
@@ -251,10 +252,11 @@ class Runner {
     return trainer_->mode() == Mode::predict || trainer_->mode() == Mode::rehearse;
   }
 
-  void go_predicting(const RowSource& x, int64_t rows, float* out) {
+  void go_predicting(const RowSource& x, int64_t rows, float* out, int64_t first_row = 0) {
     Pass pass;
     pass.x = x;
-    pass.count = rows;
+    pass.rows = pass.count = rows;
+    pass.first_row = first_row;
     pass.batch = trainer_->capacity();
     pass.out = out;
     trainer_->start(pass);
@@ -298,13 +300,14 @@ void bind_runner(py::module_& m) {
                                                "workers"_a = memory.workers);
                              })
       .def("start", &Runner::start, py::arg("x"), py::arg("y"), py::arg("sample_weight"),
-           py::arg("order"), py::arg("batch_size"))
+           py::arg("order"), py::arg("batch_size"), py::arg("first_row") = 0)
       .def("run", &Runner::run, py::arg("batches"), py::arg("seconds"))
       .def("results", [](Runner& r) { return r.trainer().results(); })
       .def("last_results", [](Runner& r) { return r.trainer().last_results(); })
       .def("reset", [](Runner& r) { r.trainer().reset(); })
       .def("release", &Runner::release)
-      .def("predict", &Runner::predict, py::arg("x"), py::arg("out").noconvert())
+      .def("predict", &Runner::predict, py::arg("x"), py::arg("out").noconvert(),
+           py::arg("first_row") = 0)
       .def_property_readonly("up_to_date", [](Runner& r) { return r.trainer().up_to_date(); })
       .def("predict_few", &Runner::predict_few, py::arg("x"), py::arg("most"));
 }

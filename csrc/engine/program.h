@@ -28,12 +28,16 @@ struct Run {
   uint32_t step = 0;      // counts batches, for dropout
   float* const* buffers = nullptr;
   bool in_place = false;  // the input's buffer is the caller's own array: nothing is to be gathered
+  const int64_t* index = nullptr;  // which row of the caller's arrays each row of the batch is
+  int64_t first_row = 0;           // of these arrays, as the user counts them
   float* parameters = nullptr;
   float* gradients = nullptr;
   std::function<void()> service = {};  // called by worker 0 between tiles; may throw
   FloatState caller = 0;               // what code of the host runs under
 
   float* buffer(int id) const { return buffers[id]; }
+  // What an error calls a row of the batch.
+  int64_t row_number(int64_t row) const { return first_row + index[row]; }
   bool has_few_workers(int most) const { return 1 < workers && workers <= most; }
 };
 

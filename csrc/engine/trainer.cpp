@@ -2,7 +2,8 @@
 #include "engine/trainer.h"
 
 #include <algorithm>
-#include <numeric>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "cpu/denormals.h"
@@ -105,13 +106,12 @@ Trainer::Memory Trainer::memory() const {
 }
 
 void Trainer::start(const Pass& pass) {
-  if (pass.count > 0 && iota_.size() == 0) {
+  if (pass.count > 0 && index_.size() == 0) {
     if (mode() == Mode::train) network_->gradients();  // makes them
     arena_ = AlignedArray<float>(program_.arena_floats());
     buffers_.clear();
     for (const int64_t offset : program_.offsets()) buffers_.push_back(arena_.data() + offset);
-    iota_ = AlignedArray<int64_t>(capacity());
-    std::iota(iota_.data(), iota_.data() + capacity(), int64_t{0});
+    index_ = AlignedArray<int64_t>(capacity());
   }
   if (pass.count > 0 && pass.batch != paced_batch_) {
     pace_ = {};
@@ -145,17 +145,26 @@ int Trainer::workers_for(const Run& run, int64_t batches) const {
       std::min({most, std::max<int64_t>(1, paid), static_cast<int64_t>(num_threads())}));
 }
 
-// Points the run at the next batch; false if there is none.
+// Points the run at the next batch; false if there is none. Throws for a row that is not there
+// before anything has changed.
 bool Trainer::next_batch() {
   const int64_t rows = std::min(pass_.batch, pass_.count - position_);
   if (rows <= 0) return false;
+  for (int64_t i = 0; i < rows; ++i) {
+    index_[i] = pass_.order == nullptr ? position_ + i : pass_.order[position_ + i];
+    if (index_[i] < 0 || index_[i] >= pass_.rows) {
+      throw std::out_of_range("order[" + std::to_string(position_ + i) + "] is " +
+                              std::to_string(index_[i]) + ", which is outside the " +
+                              std::to_string(pass_.rows) + " rows of x");
+    }
+  }
   run_.rows = rows;
+  run_.index = index_.data();
+  run_.first_row = pass_.first_row;
   if (run_.in_place) {
     const char* first = static_cast<const char*>(pass_.x.data) + position_ * pass_.x.row_bytes;
     buffers_[x_] = const_cast<float*>(reinterpret_cast<const float*>(first));
   }
-  index_ = pass_.order ? pass_.order + position_ : iota_.data();
-  index_base_ = pass_.order ? 0 : position_;
   if (optimizer_ && mode() == Mode::train) {
     optimizer_->prepare();
     run_.step = static_cast<uint32_t>(optimizer_->iterations);
@@ -184,6 +193,7 @@ int64_t Trainer::run(int64_t batches, double seconds, const std::function<void()
   const int64_t scratch = program_.scratch_floats();
   if (scratch_.size() < scratch * workers) scratch_ = AlignedArray<float>(scratch * workers);
 
+  bool in_batch = next_batch();
   const auto begin = Clock::now();
   const auto deadline = begin + std::chrono::duration<double>(std::min(seconds, 1e9));
   auto batch_begin = begin, serviced = begin;
@@ -197,7 +207,6 @@ int64_t Trainer::run(int64_t batches, double seconds, const std::function<void()
   run_.service = [&] { serve(Clock::now()); };  // until a batch turns out to be short
   const uint64_t version = network_->version();
   int64_t done = 0;
-  bool in_batch = next_batch();
   Team team(workers);
   std::exception_ptr failure;
   parallel_region(workers, [&](int index, int count) {

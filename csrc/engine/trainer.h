@@ -16,10 +16,13 @@
 
 namespace lamina::engine {
 
-// One pass over n rows. Everything pointed at must outlive the pass.
+// One pass over n rows. Everything pointed at must outlive the pass, but others may write to it
+// meanwhile: what is used as an index is copied with its batch, and the copy is checked.
 struct Pass {
   RowSource x, y;                  // in the caller's memory; y of int32 where the loss is sparse
   const float* weights = nullptr;  // one a row, or null
+  int64_t rows = 0;                // of these
+  int64_t first_row = 0;           // the number of the first in what the user gave, for errors
   const int64_t* order = nullptr;  // the rows to visit, or null for all in turn
   int64_t count = 0;               // how many rows to visit
   int64_t batch = 32;              // rows of a batch, at most the capacity
@@ -81,6 +84,7 @@ class Trainer {
   void add_totals();
   bool reads_in_place(const Pass& pass) const;
   bool next_batch();
+  void check_labels(const Run& run, const int32_t* labels, int64_t first, int64_t rows) const;
   int workers_for(const Run& run, int64_t batches) const;
 
   std::shared_ptr<Network> network_;
@@ -99,8 +103,8 @@ class Trainer {
 
   AlignedArray<float> arena_, scratch_;
   std::vector<float*> buffers_;  // in the arena, but for an input that is read in place
-  AlignedArray<int64_t> iota_;
-  uint64_t prepared_ = 0;  // the network's version that the program is prepared for, if any
+  AlignedArray<int64_t> index_;  // the rows of this batch
+  uint64_t prepared_ = 0;        // the network's version that the program is prepared for, if any
 
   Pass pass_;
   int64_t position_ = 0;
@@ -108,8 +112,6 @@ class Trainer {
   Pace pace_;                // of training batches
   int64_t paced_batch_ = 0;  // of so many rows
   Run run_;
-  const int64_t* index_ = nullptr;  // of this batch
-  int64_t index_base_ = 0;          // rows to add to it
   uint32_t batches_seen_ = 0;
   std::vector<Mean> means_;
 };

@@ -2,6 +2,8 @@
 // are handed over or judged after them.
 #include <algorithm>
 #include <cstring>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "cpu/denormals.h"
@@ -10,11 +12,6 @@
 
 namespace lamina::engine {
 namespace {
-
-RowSource rows_from(RowSource source, int64_t first) {
-  source.data = static_cast<const char*>(source.data) + first * source.row_bytes;
-  return source;
-}
 
 // The i-th weight is weights[i * stride]; values may be null and are then all ones.
 double total(const float* values, const float* weights, int64_t n, int64_t stride = 1) {
@@ -50,9 +47,8 @@ void Trainer::add_gather() {
              const ops::Pieces rows = pieces(run);
              const int64_t block = tile / rows.count(), row = rows.begin(tile % rows.count());
              const int64_t column = by_columns(run) ? columns.begin(block) : 0;
-             run.kernels->gather_rows(run.buffer(x_) + row * size + column, size,
-                                      rows_from(pass_.x, index_base_), index_ + row,
-                                      rows.length(tile % rows.count()), column,
+             run.kernels->gather_rows(run.buffer(x_) + row * size + column, size, pass_.x,
+                                      run.index + row, rows.length(tile % rows.count()), column,
                                       by_columns(run) ? columns.length(block) : size, 1.0f);
            }});
 }
@@ -68,8 +64,8 @@ void Trainer::add_gather_targets() {
        .cols = target + inner_,
        .body =
            [=, this](const Run& run, int64_t first, int64_t rows, float*) {
-             const RowSource source = rows_from(pass_.y, index_base_);
-             const int64_t* index = index_ + first;
+             const RowSource& source = pass_.y;
+             const int64_t* index = run.index + first;
              float* y = run.buffer(y_true_) + first * target;
              if (sparse_targets()) {
                const auto bytes = static_cast<size_t>(target) * sizeof(int32_t);
@@ -77,16 +73,37 @@ void Trainer::add_gather_targets() {
                for (int64_t i = 0; i < rows; ++i) {
                  std::memcpy(y + i * target, data + index[i] * source.row_bytes, bytes);
                }
+               check_labels(run, reinterpret_cast<const int32_t*>(y), first, rows);
              } else {
                run.kernels->gather_rows(y, target, source, index, rows, 0, target, 1.0f);
              }
              float* w = run.buffer(weights_) + first * inner_;
              for (int64_t i = 0; i < rows; ++i) {
-               const float value = pass_.weights ? pass_.weights[index_base_ + index[i]] : 1.0f;
+               const float value = pass_.weights ? pass_.weights[index[i]] : 1.0f;
                std::fill_n(w + i * inner_, inner_, value);
              }
            },
        .cost = 16});
+}
+
+// The labels of rows of the batch, from `first` on. They were right when the pass began, or it had
+// not begun, but y is the caller's, who may have written to it since. Those of a row are a few, and
+// in the cache.
+void Trainer::check_labels(const Run& run, const int32_t* labels, int64_t first,
+                           int64_t rows) const {
+  const auto classes = static_cast<uint64_t>(cols_);
+  bool known = true;  // a negative number becomes a large one
+  for (int64_t i = 0; i < rows * inner_; ++i) known &= static_cast<uint64_t>(labels[i]) < classes;
+  if (known) return;
+  int64_t i = 0;
+  while (static_cast<uint64_t>(labels[i]) < classes) ++i;
+  const std::string last = std::to_string(cols_ - 1), outputs = std::to_string(cols_);
+  throw std::invalid_argument(
+      "y must hold class numbers from 0 to " + last + ", the model has " + outputs +
+      " outputs; got " + std::to_string(labels[i]) + " in row " +
+      std::to_string(run.row_number(first + i / inner_)) +
+      ", which was written there after the call had checked y. To leave a row out, give it a "
+      "sample_weight of 0");
 }
 
 void Trainer::add_output() {

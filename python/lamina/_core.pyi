@@ -223,11 +223,16 @@ class Runner(metaclass=_Pybind11Type):
         sample_weight: _F32 | None,
         order: NDArray[np.int64] | None,
         batch_size: int,
+        first_row: int = 0,
     ) -> None:
         """Binds one pass over the data. x: (n, *input_shape), any real dtype, rows contiguous.
         y: int32 C-contiguous (n, *output_shape[:-1]) where the loss is sparse, else (n,
         *output_shape), any real dtype, rows contiguous. sample_weight: (n,). order: the rows to
-        visit (all, in their order, if None). batch_size <= Runner.batch_size."""
+        visit (all, in their order, if None). batch_size <= Runner.batch_size. first_row: the first
+        row's number, for errors.
+
+        Others may write to the arrays during the pass. Labels, tokens and rows to visit are checked
+        when their batch is read: ValueError or IndexError, the batch left out."""
     def run(self, batches: int, seconds: float) -> int:
         """Runs up to `batches` batches, or until `seconds` have passed (at least one batch), with
         the GIL released; returns how many it ran, 0 at the end of the data. KeyboardInterrupt and
@@ -239,9 +244,9 @@ class Runner(metaclass=_Pybind11Type):
     def reset(self) -> None: ...
     def release(self) -> None:
         """Lets go of the arrays that start() was given; ends the pass."""
-    def predict(self, x: NDArray[Any], out: _F32) -> None:
+    def predict(self, x: NDArray[Any], out: _F32, first_row: int = 0) -> None:
         """Only in modes "predict" and "rehearse": out is (n, *output_shape), float32,
-        C-contiguous. A batch is batch_size rows."""
+        C-contiguous. A batch is batch_size rows. first_row: its number, for errors."""
     def predict_few(self, x: object, most: int) -> _F32 | None:
         """The outputs for an ndarray of 1 to min(most, batch_size) rows that predict would take as
         it is; None for anything else."""

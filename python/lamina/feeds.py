@@ -110,8 +110,10 @@ class ArrayFeed:
         steps: int | None = None,
         goes_on: bool = False,
         joins: bool = False,
+        first_row: int = 0,
     ) -> None:
         self.x, self.y, self.weight = x, y, weight
+        self._first_row = first_row  # in the user's arrays, for errors
         self.rows = len(x)
         self.batch_size = batch_size
         batches = -(-self.rows // batch_size)
@@ -153,7 +155,7 @@ class ArrayFeed:
 
     def _start(self, runner: _core.Runner, size: int) -> None:
         order = _random.permutation(self.rows, _random.next_seed()) if self._shuffle else None
-        runner.start(self.x, self.y, self.weight, order, size)
+        runner.start(self.x, self.y, self.weight, order, size, self._first_row)
         self._started = True
 
 

@@ -166,7 +166,7 @@ class Inference(Compilable):
         piece = rows if progress.drawing else max(1, len(x))
         first = 0
         while first < len(x):
-            kept[1].predict(x[first : first + piece], out[first : first + piece])
+            kept[1].predict(x[first : first + piece], out[first : first + piece], first)
             first += piece
             progress.update(min(steps, steps * first // len(x)), {})
             piece = min(2 * piece, 64 * rows) if progress.drawing else piece

@@ -179,7 +179,7 @@ class Trainer(Inference):
     def _validation_feed(
         self,
         validation: Any,
-        held_back: Rows | None,
+        held_back: tuple[Rows, int] | None,
         batch_size: int | None,
         steps: int | None,
         shapes: Shapes,
@@ -187,7 +187,9 @@ class Trainer(Inference):
         steps = _checks.steps("validation_steps", steps)
         size = _checks.batch_size(batch_size, "validation_batch_size")
         if held_back is not None:
-            return feeds.ArrayFeed(*held_back, size, steps=steps, joins=batch_size is None)
+            held, first = held_back
+            joins = batch_size is None
+            return feeds.ArrayFeed(*held, size, steps=steps, joins=joins, first_row=first)
         if validation is None:
             return None
         names = [f"validation_data's {name}" for name in ("x", "y", "sample_weight")]
@@ -237,8 +239,9 @@ def _validation_epochs(freq: int | Collection[int]) -> Callable[[int], bool]:
     return lambda epoch: epoch % every == 0
 
 
-def _split(rows: Rows, share: float) -> tuple[Rows, Rows | None]:
-    """(the first rows, the last ones), both (x, y, weight); the latter None if share is 0."""
+def _split(rows: Rows, share: float) -> tuple[Rows, tuple[Rows, int] | None]:
+    """The first rows, and the last ones with the number of the first of them, None if share is 0;
+    rows are (x, y, weight)."""
     if not share:
         return rows, None
     n = len(rows[0])
@@ -250,7 +253,7 @@ def _split(rows: Rows, share: float) -> tuple[Rows, Rows | None]:
         )
     x, y, weight = rows
     first, last = (None, None) if weight is None else (weight[:at], weight[at:])
-    return (x[:at], y[:at], first), (x[at:], y[at:], last)
+    return (x[:at], y[:at], first), ((x[at:], y[at:], last), at)
 
 
 def _warn_out_of_data(what: str, so: str) -> None:

@@ -42,8 +42,8 @@ class Embedding final : public Layer {
     place.saved.push_back(index);
     add_elementwise(program, name() + " indices", {x, index}, size,
                     [=, name = name()](const Run& run, int64_t first, int64_t n) {
-                      convert(name, op.vocabulary, indices(run, index) + first,
-                              run.buffer(x) + first, n);
+                      convert(name, op.vocabulary, run, indices(run, index), run.buffer(x), first,
+                              n, size);
                     });
     program.add({.what = name() + " forward",
                  .uses = {index, y},
@@ -83,14 +83,15 @@ class Embedding final : public Layer {
     return reinterpret_cast<int32_t*>(run.buffer(buffer));
   }
 
-  static void convert(const std::string& name, int64_t vocabulary, int32_t* index, const float* x,
-                      int64_t n) {
+  static void convert(const std::string& name, int64_t vocabulary, const Run& run, int32_t* index,
+                      const float* x, int64_t first, int64_t n, int64_t per_row) {
     const float end = static_cast<float>(vocabulary);
-    for (int64_t i = 0; i < n; ++i) {
+    for (int64_t i = first; i < first + n; ++i) {
       const float value = std::trunc(x[i]);
       if (!(value >= 0.0f && value < end)) {
         throw std::invalid_argument("Embedding '" + name + "' expects indices in [0, " +
                                     std::to_string(vocabulary) + "), got " + std::to_string(x[i]) +
+                                    " in row " + std::to_string(run.row_number(i / per_row)) +
                                     "; raise input_dim or check the data");
       }
       index[i] = static_cast<int32_t>(value);
