@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _checks
+from ._results import Output, output
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -27,54 +28,54 @@ def _kernels() -> ModuleType:
     return kernels
 
 
-def linear(x: ArrayLike) -> np.ndarray:
+def linear(x: ArrayLike) -> Output:
     """x."""
-    return np.array(x, np.float32)
+    return output(np.array(x, np.float32))
 
 
-def relu(x: ArrayLike) -> np.ndarray:
+def relu(x: ArrayLike) -> Output:
     """max(x, 0)."""
-    return _kernels().relu_forward(x)
+    return output(_kernels().relu_forward(x))
 
 
-def leaky_relu(x: ArrayLike, negative_slope: float = 0.2) -> np.ndarray:
+def leaky_relu(x: ArrayLike, negative_slope: float = 0.2) -> Output:
     """x where x > 0, else negative_slope * x."""
-    return _kernels().leaky_relu_forward(x, negative_slope)
+    return output(_kernels().leaky_relu_forward(x, negative_slope))
 
 
-def elu(x: ArrayLike, alpha: float = 1.0) -> np.ndarray:
+def elu(x: ArrayLike, alpha: float = 1.0) -> Output:
     """x where x > 0, else alpha * (exp(x) - 1) (Clevert et al., 2015)."""
-    return _kernels().elu_forward(x, alpha)
+    return output(_kernels().elu_forward(x, alpha))
 
 
-def sigmoid(x: ArrayLike) -> np.ndarray:
+def sigmoid(x: ArrayLike) -> Output:
     """1 / (1 + exp(-x))."""
-    return _kernels().sigmoid_forward(x)
+    return output(_kernels().sigmoid_forward(x))
 
 
-def tanh(x: ArrayLike) -> np.ndarray:
+def tanh(x: ArrayLike) -> Output:
     """tanh(x)."""
-    return _kernels().tanh_forward(x)
+    return output(_kernels().tanh_forward(x))
 
 
-def softplus(x: ArrayLike) -> np.ndarray:
+def softplus(x: ArrayLike) -> Output:
     """log(1 + exp(x))."""
-    return _kernels().softplus_forward(x)
+    return output(_kernels().softplus_forward(x))
 
 
-def gelu(x: ArrayLike, approximate: bool = False) -> np.ndarray:
+def gelu(x: ArrayLike, approximate: bool = False) -> Output:
     """x Phi(x), Phi of N(0, 1) (Hendrycks and Gimpel, 2016); approximate: the form with tanh."""
-    return _kernels().gelu_forward(x, approximate)
+    return output(_kernels().gelu_forward(x, approximate))
 
 
-def softmax(x: ArrayLike, axis: int = -1) -> np.ndarray:
+def softmax(x: ArrayLike, axis: int = -1) -> Output:
     """exp(x) / sum of exp(x) along `axis`."""
-    return _along(_kernels().softmax_forward, x, axis)
+    return output(_along(_kernels().softmax_forward, x, axis))
 
 
-def log_softmax(x: ArrayLike, axis: int = -1) -> np.ndarray:
+def log_softmax(x: ArrayLike, axis: int = -1) -> Output:
     """x - log(sum of exp(x)) along `axis`."""
-    return _along(_kernels().log_softmax_forward, x, axis)
+    return output(_along(_kernels().log_softmax_forward, x, axis))
 
 
 def _along(function: Function, x: ArrayLike, axis: int) -> F32:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _checks, data, feeds
+from ._results import Output
 from .callbacks import CallbackList
 from .compiling import Compilable
 from .progress import Progress, finished
@@ -175,8 +176,10 @@ class Inference(Compilable):
         hooks.on_predict_end({})
         return out
 
-    def __call__(self, x: Any, training: bool = False) -> np.ndarray:
+    def __call__(self, x: Any, training: bool = False) -> Output:
         """The outputs for one batch x, float32 (n, *output_shape); the way for few rows.
+
+        An ndarray, on which scripts written for TensorFlow may call .numpy().
 
         training=True has Dropout drop, and BatchNormalization use the batch's moments and move
         its averages, as in Keras.
@@ -184,7 +187,7 @@ class Inference(Compilable):
         if not training:
             few = self._predict_few(x)
             if few is not None:
-                return few
+                return few.view(Output)
         x = self._inputs(x)
         out = np.empty((len(x), *self._shapes[-1]), np.float32)
         if len(x):
@@ -194,7 +197,7 @@ class Inference(Compilable):
             kept = self._take_runner(mode, rows)
             kept[1].predict(x, out)
             self._keep_runner(mode, kept)
-        return out
+        return out.view(Output)
 
     def _predict_few(self, x: Any) -> np.ndarray | None:
         """The outputs for a plain array of few rows by the shortest way; None, and nothing done,
@@ -234,7 +237,7 @@ class Inference(Compilable):
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """The outputs for one batch."""
-        return self(x)
+        return self(x).numpy()
 
     def memory_report(self, batch_size: int | None = 32, mode: str = "train") -> MemoryReport:
         """The bytes that a mode ("train", "test" for evaluate, or "predict") takes with batches of

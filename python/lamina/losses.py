@@ -18,6 +18,7 @@ import numpy as np
 
 from . import _checks, _core
 from ._names import snake_case
+from ._results import Number, Output, output
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -72,12 +73,12 @@ class Loss:
     def _defines_backward(self) -> bool:
         return getattr(self.backward, "__func__", None) is not Loss.backward
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Number:
         """sum(sample_weight * forward(y_true, y_pred)) / rows."""
         values = np.asarray(self.forward(np.asarray(y_true), np.asarray(y_pred)), np.float64)
         if sample_weight is not None:
             values = values * np.asarray(sample_weight, np.float64)
-        return float(values.mean()) if values.size else 0.0
+        return Number(values.mean() if values.size else 0.0)
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "reduction": self.reduction}
@@ -294,33 +295,33 @@ class SparseCategoricalCrossentropy(_CrossEntropy):
         return f(y_pred, class_numbers(y_true, y_pred.shape[1], f"{self.name}: y_true"))
 
 
-def mean_squared_error(y_true: Any, y_pred: Any) -> F32:
+def mean_squared_error(y_true: Any, y_pred: Any) -> Output:
     """mean((y_pred - y_true)^2) along the last axis."""
-    return MeanSquaredError().forward(y_true, y_pred)
+    return output(MeanSquaredError().forward(y_true, y_pred))
 
 
-def mean_absolute_error(y_true: Any, y_pred: Any) -> F32:
+def mean_absolute_error(y_true: Any, y_pred: Any) -> Output:
     """mean(|y_pred - y_true|) along the last axis."""
-    return MeanAbsoluteError().forward(y_true, y_pred)
+    return output(MeanAbsoluteError().forward(y_true, y_pred))
 
 
 def binary_crossentropy(
     y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0
-) -> F32:
+) -> Output:
     """BinaryCrossentropy, one value for each row along the last axis."""
-    return BinaryCrossentropy(from_logits, label_smoothing).forward(y_true, y_pred)
+    return output(BinaryCrossentropy(from_logits, label_smoothing).forward(y_true, y_pred))
 
 
 def categorical_crossentropy(
     y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0
-) -> F32:
+) -> Output:
     """CategoricalCrossentropy, one value for each row along the last axis."""
-    return CategoricalCrossentropy(from_logits, label_smoothing).forward(y_true, y_pred)
+    return output(CategoricalCrossentropy(from_logits, label_smoothing).forward(y_true, y_pred))
 
 
-def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> F32:
+def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> Output:
     """SparseCategoricalCrossentropy, one value for each row along the last axis."""
-    return SparseCategoricalCrossentropy(from_logits).forward(y_true, y_pred)
+    return output(SparseCategoricalCrossentropy(from_logits).forward(y_true, y_pred))
 
 
 _CLASSES = (

@@ -12,6 +12,7 @@ import numpy as np
 
 from . import _checks, _core, losses
 from ._names import snake_case
+from ._results import Number
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -52,14 +53,14 @@ class Metric:
         self._sum += float((values * weight).sum())
         self._weight += float(weight.sum())
 
-    def result(self) -> float:
+    def result(self) -> Number:
         """The mean since reset_state(); 0 of no rows."""
-        return self._sum / self._weight if self._weight else 0.0
+        return Number(self._sum / self._weight if self._weight else 0.0)
 
     def reset_state(self) -> None:
         self._sum = self._weight = 0.0
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Number:
         self.update_state(y_true, y_pred, sample_weight)
         return self.result()
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _checks, _core
+from ._results import Number
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -57,10 +58,10 @@ class Optimizer:
         self._model: weakref.ref[Any] | None = None
 
     @property
-    def learning_rate(self) -> float:
+    def learning_rate(self) -> Number:
         """May be set at any time, also by a callback while fit runs."""
         # The core holds a float32; the shortest decimal that is this float32 is what was set.
-        return float(str(np.float32(self._core.learning_rate)))
+        return Number(str(np.float32(self._core.learning_rate)))
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:

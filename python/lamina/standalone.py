@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _checks, _core, data
+from ._results import Output
 from .building import bind_weights, check_fits, make_network
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def _alone(layer: Layer, shape: Shape) -> _core.Network:
         return network
 
 
-def call_layer(layer: Layer, x: Any, training: bool) -> np.ndarray:
+def call_layer(layer: Layer, x: Any, training: bool) -> Output:
     if hasattr(x, "_core_layer"):
         raise TypeError(
             f"{layer._label} was called on a layer: the functional API is not offered, "
@@ -78,4 +79,4 @@ def call_layer(layer: Layer, x: Any, training: bool) -> np.ndarray:
         for view, weight in copies:
             if not weight._trainable:  # moving averages
                 weight._write(view)
-    return out
+    return out.view(Output)

@@ -14,6 +14,7 @@ import numpy as np
 
 from .. import _checks, _core, _random, initializers
 from .._names import auto_name, check_name, snake_case
+from .._results import Output
 from .custom import given_arguments, host_layer, made_with, once, output_shape
 from .weight import Weight, assign_all
 
@@ -278,7 +279,7 @@ class Layer:
     def dtype(self) -> str:
         return "float32"
 
-    def __call__(self, x: Any, training: bool = False) -> np.ndarray:
+    def __call__(self, x: Any, training: bool = False) -> Output:
         """The layer alone, on an array (batch, ...): for trying things out, not for speed."""
         from ..standalone import call_layer
 
