@@ -56,8 +56,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=30)
     options = parser.parse_args()
-    x, y = load_breast_cancer(return_X_y=True, as_frame=True)
-    y = y.map({0: "malignant", 1: "benign"})
+    table = load_breast_cancer()
+    x, y = table.data, table.target_names[table.target]  # classes may be words
 
     # In a pipeline the scaler learns from the training part of each fold alone.
     linear = make_pipeline(StandardScaler(), LogisticRegression())
