@@ -1,6 +1,8 @@
-"""Collects what the benchmarks measure, prints it after the run, and writes it where asked to.
+"""Collects what the benchmarks measure, prints it, and writes it where asked to.
 
-Prints in the terminal's summary, which pytest does not capture. Asserts nothing.
+A part's table is printed when the part is done, and the file is written after each measurement: a
+run that is interrupted has both. What is made of several parts is printed in the end. Prints
+between tests, where pytest does not capture. Asserts nothing.
 """
 
 import os
@@ -9,15 +11,70 @@ from pathlib import Path
 
 import pytest
 
-from . import compare, harness, limits, peers, plot, tables
+from . import agenda, compare, harness, limits, peers, plot, tables
 from .layout import as_text
 from .report import Report
 
+HERE = Path(__file__).parent
 REPORT = pytest.StashKey[Report]()
 
 
 def pytest_configure(config):
     config.stash[REPORT] = Report()
+    config.pluginmanager.register(Running(config), "lamina-bench-running")
+
+
+class Running:
+    """What is printed while the benchmarks run."""
+
+    def __init__(self, config):
+        self.config = config
+        self.agenda = agenda.Agenda([], True)
+        self.shown = set()
+
+    def say(self, text, **style):
+        terminal = self.config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None:
+            terminal.ensure_newline()
+            terminal.write_line(text, **style)
+
+    def show(self, table):
+        self.say("")
+        self.say(table.title, bold=True)
+        width = shutil.get_terminal_size((160, 24)).columns
+        for line in [*as_text(table, width), *table.notes]:
+            self.say(line)
+
+    def pytest_collection_finish(self, session):
+        names = [item.name for item in session.items if item.path.parent == HERE]
+        self.agenda = agenda.Agenda(names, harness.plan().smoke)
+        if self.agenda.names and not session.config.option.collectonly:
+            self.say(self.agenda.opening())
+
+    def pytest_runtest_logstart(self, nodeid, location):
+        name = nodeid.rpartition("::")[2]
+        if name in self.agenda.names:
+            self.say(self.agenda.starts(name))
+
+    def pytest_runtest_logfinish(self, nodeid, location):
+        name = nodeid.rpartition("::")[2]
+        if name not in self.agenda.names:
+            return
+        report = self.config.stash[REPORT]
+        done = self.agenda.ends(name)
+        if report.measurements:
+            keep(report)
+        for table in tables.tables(report, [done] if done in tables.TITLES else []).values():
+            self.shown.add(done)
+            self.show(table)
+
+
+def keep(report):
+    """Writes the file that was asked for; returns its name."""
+    file = os.environ.get("LAMINA_BENCH_JSON")
+    if file:
+        report.write(Path(file))
+    return file
 
 
 @pytest.fixture(scope="session")
@@ -94,7 +151,8 @@ def pytest_terminal_summary(terminalreporter, config):
     terminalreporter.section("benchmarks")
     for line in tables.heading(report):
         say(line)
-    made = list(tables.tables(report).values())
+    running = config.pluginmanager.get_plugin("lamina-bench-running")
+    made = [t for name, t in tables.tables(report).items() if name not in running.shown]
     earlier = os.environ.get("LAMINA_BENCH_COMPARE")
     if earlier:
         compared = compare.compare(Report.read(earlier), report)
@@ -102,15 +160,10 @@ def pytest_terminal_summary(terminalreporter, config):
             made.append(compared)
         else:
             say(f"{earlier} has no figure of lamina's that this run has")
-    width = shutil.get_terminal_size((160, 24)).columns
     for table in made:
-        say("")
-        say(table.title, bold=True)
-        for line in [*as_text(table, width), *table.notes]:
-            say(line)
-    file = os.environ.get("LAMINA_BENCH_JSON")
+        running.show(table)
+    file = keep(report)
     if file:
-        report.write(Path(file))
         say(f"wrote {file}")
     picture = os.environ.get("LAMINA_BENCH_PLOT")
     if picture:

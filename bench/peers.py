@@ -5,6 +5,7 @@ used. Most of them read their number of threads from the environment when they a
 `limit_process` must run before the first import of NumPy.
 """
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
@@ -38,10 +39,10 @@ class Peer:
 
     @property
     def version(self) -> str:
-        try:
-            return importlib.metadata.version(self.distribution)
-        except importlib.metadata.PackageNotFoundError:  # on sys.path, but not by pip
-            return "unknown"
+        for name in (self.distribution, f"{self.distribution}-cpu"):  # as TensorFlow's is called
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                return importlib.metadata.version(name)
+        return "unknown"  # on sys.path, but not by pip
 
     def size(self) -> int:
         """Bytes of its own packages, without what it requires and without compiled bytecode."""

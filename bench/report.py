@@ -119,7 +119,10 @@ class Report:
 
     def write(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.as_json(), indent=1, ensure_ascii=False) + "\n")
+        # In one step: a run may be ended while it writes.
+        part = path.with_name(path.name + ".part")
+        part.write_text(json.dumps(self.as_json(), indent=1, ensure_ascii=False) + "\n")
+        part.replace(path)
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> "Report":
