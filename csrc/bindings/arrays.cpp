@@ -19,7 +19,8 @@ std::string position(const Shape& shape, int64_t flat) {
 
 template <class T>
 Array<const T> converted(const py::array& array) {
-  py::array_t<T, py::array::c_style | py::array::forcecast> dense(array);
+  using Dense = py::array_t<T, py::array::c_style | py::array::forcecast>;
+  const Dense dense = hang_if_python_ends([&] { return Dense(array); });
   const T* data = dense.data();
   return {dense, data, shape_of(dense)};
 }
@@ -47,7 +48,7 @@ Shape shape_of(const py::array& array) {
 
 py::array as_array(py::handle value) {
   if (py::isinstance<py::array>(value)) return py::reinterpret_borrow<py::array>(value);
-  return py::module_::import("numpy").attr("asarray")(value);
+  return call_python(py::module_::import("numpy").attr("asarray"), value);
 }
 
 std::string describe(py::handle value) {
@@ -126,7 +127,7 @@ template <class T>
 Array<const T> Call::integers(const char* argument, py::handle value, int64_t low, int64_t high) {
   // A copy, because kernels use these as indices without the GIL, while others may write to what
   // has been checked.
-  const py::array array = py::module_::import("numpy").attr("array")(value);
+  const py::array array = call_python(py::module_::import("numpy").attr("array"), value);
   const char kind = kind_of(array);
   const bool empty_list = array.size() == 0 && !py::isinstance<py::array>(value);
   if (kind != 'i' && kind != 'u' && !empty_list) {
@@ -134,8 +135,8 @@ Array<const T> Call::integers(const char* argument, py::handle value, int64_t lo
   }
   if (array.size() > 0) {
     const py::int_ least(low), most(high);
-    const py::object smallest = py::int_(array.attr("min")());
-    const py::object largest = py::int_(array.attr("max")());
+    const py::object smallest = py::int_(call_python(array.attr("min")));
+    const py::object largest = py::int_(call_python(array.attr("max")));
     if (smallest < least || largest > most) {
       const bool below = smallest < least;
       const py::object where = array.attr(below ? "argmin" : "argmax")();

@@ -47,21 +47,26 @@ class WithoutGil {
   PyThreadState* state_;
 };
 
-// The GIL in this scope, whether or not the thread has it already.
-class WithGil {
- public:
-  WithGil() : state_(hang_if_python_ends([] { return PyGILState_Ensure(); })) {}
-  ~WithGil() { PyGILState_Release(state_); }
-  WithGil(const WithGil&) = delete;
-  WithGil& operator=(const WithGil&) = delete;
+// body() with the GIL, whether or not the thread has it already.
+template <class F>
+decltype(auto) with_gil(F&& body) {
+  class Gil {
+   public:
+    Gil() : state_(hang_if_python_ends([] { return PyGILState_Ensure(); })) {}
+    ~Gil() { PyGILState_Release(state_); }
+    Gil(const Gil&) = delete;
+    Gil& operator=(const Gil&) = delete;
 
- private:
-  PyGILState_STATE state_;
-};
+   private:
+    PyGILState_STATE state_;
+  };
+  const Gil gil;
+  return hang_if_python_ends(std::forward<F>(body));
+}
 
-// f(args...), for the engine to call: other threads run meanwhile.
+// f(args...), a function of Python's or NumPy's, which may let other threads run meanwhile.
 template <class... Args>
-pybind11::object call_python(const pybind11::function& f, Args&&... args) {
+pybind11::object call_python(const pybind11::object& f, Args&&... args) {
   const pybind11::tuple all = pybind11::make_tuple(std::forward<Args>(args)...);
   PyObject* result = hang_if_python_ends([&] { return PyObject_CallObject(f.ptr(), all.ptr()); });
   if (result == nullptr) throw pybind11::error_already_set();

@@ -25,7 +25,7 @@ py::array gather_rows(py::handle source_in, py::handle index_in, py::handle scal
     source = source.attr("astype")(source.attr("dtype").attr("newbyteorder")("="));
   }
   if (!rows_are_dense(source)) {
-    source = py::module_::import("numpy").attr("ascontiguousarray")(source);
+    source = call_python(py::module_::import("numpy").attr("ascontiguousarray"), source);
   }
   Shape shape = shape_of(source);
   const int64_t available = shape[0];

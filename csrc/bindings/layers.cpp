@@ -41,38 +41,39 @@ LayerPtr make_host_layer(std::string name, py::function output_shape, py::functi
   }
   const auto specs = host.params;
   host.output_shape = [f = shared_function(std::move(output_shape))](const Shape& input) {
-    const WithGil gil;
-    return call_python(*f, py::tuple(py::cast(input))).cast<Shape>();
+    return with_gil([&] { return call_python(*f, py::tuple(py::cast(input))).cast<Shape>(); });
   };
   host.forward = [=, f = shared_function(std::move(forward))](
                      float* y, const float* x, const Place& place, int64_t rows, const Run& run) {
-    const WithGil gil;
-    const py::object result =
-        call_python(*f, copy_for_user(x, batched(rows, place.input)), run.training);
-    copy_result(y, result, batched(rows, place.output), name + ": forward()");
+    with_gil([&] {
+      const py::object result =
+          call_python(*f, copy_for_user(x, batched(rows, place.input)), run.training);
+      copy_result(y, result, batched(rows, place.output), name + ": forward()");
+    });
   };
   host.backward = [=, f = shared_function(std::move(backward))](float* dx, const float* dy,
                                                                 const float* x, const Place& place,
                                                                 int64_t rows, const Run& run) {
-    const WithGil gil;
-    const py::tuple result = call_python(*f, copy_for_user(dy, batched(rows, place.output)),
-                                         copy_for_user(x, batched(rows, place.input)));
-    if (result.size() != 2) {
-      throw py::value_error(name + ": backward() must return (dx, [dw, ...])");
-    }
-    if (dx != nullptr) {
-      copy_result(dx, result[0], batched(rows, place.input), name + ": dx of backward()");
-    }
-    const py::sequence dw = result[1];
-    if (dw.size() != specs.size()) {
-      throw py::value_error(name + ": backward() must return " + std::to_string(specs.size()) +
-                            " gradients of parameters, got " + std::to_string(dw.size()));
-    }
-    for (size_t i = 0; i < specs.size(); ++i) {
-      if (!specs[i].trainable) continue;
-      copy_result(run.gradients + place.params[i], dw[i], specs[i].shape,
-                  name + ": gradient of '" + specs[i].name + "'");
-    }
+    with_gil([&] {
+      const py::tuple result = call_python(*f, copy_for_user(dy, batched(rows, place.output)),
+                                           copy_for_user(x, batched(rows, place.input)));
+      if (result.size() != 2) {
+        throw py::value_error(name + ": backward() must return (dx, [dw, ...])");
+      }
+      if (dx != nullptr) {
+        copy_result(dx, result[0], batched(rows, place.input), name + ": dx of backward()");
+      }
+      const py::sequence dw = result[1];
+      if (dw.size() != specs.size()) {
+        throw py::value_error(name + ": backward() must return " + std::to_string(specs.size()) +
+                              " gradients of parameters, got " + std::to_string(dw.size()));
+      }
+      for (size_t i = 0; i < specs.size(); ++i) {
+        if (!specs[i].trainable) continue;
+        copy_result(run.gradients + place.params[i], dw[i], specs[i].shape,
+                    name + ": gradient of '" + specs[i].name + "'");
+      }
+    });
   };
   return host_layer(std::move(name), std::move(host));
 }

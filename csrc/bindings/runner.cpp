@@ -59,12 +59,13 @@ HostRows host_rows(py::function f, const char* what, bool like_output, Shape* ou
   const auto shared = shared_function(std::move(f));
   const std::shared_ptr<Shape> shape(output, [](Shape*) {});
   return [=](float* out, const float* y_true, const float* y_pred, int64_t rows) {
-    const WithGil gil;
-    Shape all = {rows};
-    all.insert(all.end(), shape->begin(), shape->end());
-    const py::object result =
-        call_python(*shared, copy_of_targets(y_true, all, sparse), copy_for_user(y_pred, all));
-    copy_result(out, result, like_output ? all : Shape{rows}, what);
+    with_gil([&] {
+      Shape all = {rows};
+      all.insert(all.end(), shape->begin(), shape->end());
+      const py::object result =
+          call_python(*shared, copy_of_targets(y_true, all, sparse), copy_for_user(y_pred, all));
+      copy_result(out, result, like_output ? all : Shape{rows}, what);
+    });
   };
 }
 
@@ -266,8 +267,9 @@ class Runner {
   int64_t go(int64_t batches, double seconds) {
     const WithoutGil released;
     return trainer_->run(batches, seconds, [] {
-      const WithGil gil;
-      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+      with_gil([] {
+        if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+      });
     });
   }
 

@@ -17,10 +17,8 @@ using FloatArray = pybind11::array_t<float, pybind11::array::c_style | pybind11:
 
 // A function of Python's for the engine to hold: whoever lets go of it last takes the GIL to.
 inline std::shared_ptr<pybind11::function> shared_function(pybind11::function f) {
-  return {new pybind11::function(std::move(f)), [](pybind11::function* p) {
-            const WithGil gil;
-            delete p;
-          }};
+  return {new pybind11::function(std::move(f)),
+          [](pybind11::function* p) { with_gil([p] { delete p; }); }};
 }
 
 // A view that keeps `owner` alive.
@@ -35,7 +33,8 @@ inline pybind11::array_t<float> view(float* data, const engine::Shape& shape,
 // code allocates and copies as much itself with every operation.
 template <class T>
 pybind11::array_t<T> copy_for_user(const T* data, const engine::Shape& shape) {
-  pybind11::array_t<T> array(shape, data);
+  pybind11::array_t<T> array(shape);
+  std::copy_n(data, array.size(), array.mutable_data());  // NumPy would let go of the GIL
   namespace detail = pybind11::detail;
   detail::array_proxy(array.ptr())->flags &= ~detail::npy_api::NPY_ARRAY_WRITEABLE_;
   return array;
@@ -57,7 +56,7 @@ inline bool has_shape(const pybind11::array& array, const engine::Shape& shape) 
 // Copies what a function of the user's returned; ValueError where its shape is another.
 inline void copy_result(float* out, const pybind11::object& result, const engine::Shape& shape,
                         const std::string& what) {
-  const FloatArray array = pybind11::cast<FloatArray>(result);
+  const auto array = hang_if_python_ends([&] { return pybind11::cast<FloatArray>(result); });
   if (!has_shape(array, shape)) {
     std::string want = "(";
     for (size_t i = 0; i < shape.size(); ++i) {
