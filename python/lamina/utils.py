@@ -1,4 +1,4 @@
-"""Helpers: the global seed, one-hot targets."""
+"""Helpers: the global seed, one-hot targets, a check of gradients."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import ArrayLike
+
+    from .gradients import GradientReport
 
 
 def set_random_seed(seed: int) -> None:
@@ -52,6 +54,33 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> np.ndarray:
     out = np.zeros((flat.size, num_classes), np.float32)
     out[np.arange(flat.size), flat] = 1.0
     return out.reshape(*x.shape, num_classes)
+
+
+def check_gradients(
+    layer_or_model: Any,
+    shape: tuple[int | None, ...],
+    *,
+    x: Any = None,
+    y_true: Any = None,
+    seed: int = 0,
+) -> GradientReport:
+    """Compare a backward that was written by hand with finite differences of its forward.
+
+    layer_or_model: a Layer or a Loss of your own, or a Sequential, of which every layer that is
+    your own is checked, each on random inputs, and a loss of your own. A layer that is not built
+    is built; weights are as they were afterwards. shape: of a batch, (3, 8) or (None, 8), or of
+    one row; for a loss that of y_pred. x: the inputs, of a loss y_pred, to check at, by default
+    random; y_true: the targets of a loss. forward is called with training=True.
+
+    Returns a report that prints a line for each array of gradients, with its worst element.
+    AssertionError, with that report, where they differ by more than rounding and the function's
+    curvature explain; lamina.gradients says how that is told. TypeError for layers that are not
+    written in NumPy, NotImplementedError where there is no backward, ValueError for a forward that
+    is random, not finite or has corners everywhere.
+    """
+    from .gradients import check
+
+    return check(layer_or_model, shape, x, y_true, seed)
 
 
 class PyDataset:
