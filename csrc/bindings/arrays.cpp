@@ -162,8 +162,8 @@ py::array Call::checked_output(const char* argument, py::handle value,
   }
   const auto array = py::reinterpret_borrow<py::array>(value);
   if (!array.dtype().equal(dtype)) {
-    throw type_error(name + " must have dtype " + std::string(py::str(dtype)) + ", got " +
-                     std::string(py::str(array.dtype())));
+    throw type_error(name + " must have dtype " + std::string(py::str(py::handle(dtype))) +
+                     ", got " + std::string(py::str(array.dtype())));
   }
   if (!(array.flags() & py::array::c_style)) {
     throw value_error(name + " must be C-contiguous, got strides " +
