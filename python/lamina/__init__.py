@@ -13,11 +13,12 @@
 
 `import lamina as keras` runs Keras scripts that keep to what is here. `lamina.kernels` has each
 kernel alone, on NumPy arrays; `lamina.reference` the same in plain NumPy; `lamina.datasets` data.
-These three are imported when they are first used.
+These three, and `lamina.saving`, are imported when they are first used.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from . import _interpreter  # noqa: F401  (before all that would not work)
@@ -36,6 +37,7 @@ from . import (
     utils,
 )
 from ._core import __version__, get_num_threads, set_num_threads
+from ._hints import MissingModules, missing_name
 from .layers import Input, Layer
 from .models import Sequential
 from .precision import get_float32_matmul_precision, set_float32_matmul_precision
@@ -59,6 +61,7 @@ __all__ = [
     "models",
     "optimizers",
     "reference",
+    "saving",
     "set_float32_matmul_precision",
     "set_num_threads",
     "show_config",
@@ -66,9 +69,9 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from . import datasets, kernels, reference
+    from . import datasets, kernels, reference, saving
 
-_LAZY = ("datasets", "kernels", "reference")
+_LAZY = ("datasets", "kernels", "reference", "saving")
 
 
 def show_config(mode: str = "stdout") -> dict[str, Any] | None:
@@ -91,13 +94,17 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     return None
 
 
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        import importlib
+if not TYPE_CHECKING:
 
-        return importlib.import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name in _LAZY:
+            import importlib
+
+            return importlib.import_module(f".{name}", __name__)
+        raise missing_name(__name__, name, __all__)
+
+    def __dir__() -> list[str]:
+        return sorted(__all__)
 
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+sys.meta_path.append(MissingModules)

@@ -101,8 +101,12 @@ def not_offered(who: str, given: dict[str, Any], neutral: dict[str, tuple[Any, .
 
 
 def unknown(who: str, value: Any, known: Collection[str]) -> ValueError:
-    """The error for a name that is none of `known`."""
-    return ValueError(f"{who} {value!r} is not known; there are: {', '.join(sorted(known))}")
+    """The error for a name that is none of `known`; who: "loss", "optimizer", ..."""
+    from . import _missing
+
+    hint = _missing.value_hint("losses" if who == "loss" else f"{who}s", str(value), known)
+    there_are = " There are" if hint.endswith("?") else "; there are"
+    return ValueError(f"{who} {value!r} is not known{hint}{there_are}: {', '.join(sorted(known))}")
 
 
 def verbose(value: Any) -> int:

@@ -17,7 +17,7 @@ _PLAIN = str.maketrans("┏┳┓┡╇┩├┼┤└┴┘━─┃│", "++++
 
 def write(text: str, to: str = "stdout", flush: bool = True) -> None:
     """Writes to sys.stdout, or to="stderr", as much as that stream takes."""
-    stream = getattr(sys, to, None)
+    stream: Any = getattr(sys, to, None)
     with contextlib.suppress(Exception):
         try:
             stream.write(text)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _checks
+from ._hints import explained, module_hooks
 from ._results import Output, output
 
 if TYPE_CHECKING:
@@ -20,6 +21,24 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from ._types import F32, Function
+
+__all__ = [
+    "elu",
+    "gelu",
+    "get",
+    "leaky_relu",
+    "linear",
+    "log_softmax",
+    "relu",
+    "serialize",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "tanh",
+]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = module_hooks(__name__, __all__)
 
 
 def _kernels() -> ModuleType:
@@ -33,16 +52,19 @@ def linear(x: ArrayLike) -> Output:
     return output(np.array(x, np.float32))
 
 
+@explained
 def relu(x: ArrayLike) -> Output:
     """max(x, 0)."""
     return output(_kernels().relu_forward(x))
 
 
+@explained
 def leaky_relu(x: ArrayLike, negative_slope: float = 0.2) -> Output:
     """x where x > 0, else negative_slope * x."""
     return output(_kernels().leaky_relu_forward(x, negative_slope))
 
 
+@explained
 def elu(x: ArrayLike, alpha: float = 1.0) -> Output:
     """x where x > 0, else alpha * (exp(x) - 1) (Clevert et al., 2015)."""
     return output(_kernels().elu_forward(x, alpha))
@@ -63,16 +85,19 @@ def softplus(x: ArrayLike) -> Output:
     return output(_kernels().softplus_forward(x))
 
 
+@explained
 def gelu(x: ArrayLike, approximate: bool = False) -> Output:
     """x Phi(x), Phi of N(0, 1) (Hendrycks and Gimpel, 2016); approximate: the form with tanh."""
     return output(_kernels().gelu_forward(x, approximate))
 
 
+@explained
 def softmax(x: ArrayLike, axis: int = -1) -> Output:
     """exp(x) / sum of exp(x) along `axis`."""
     return output(_along(_kernels().softmax_forward, x, axis))
 
 
+@explained
 def log_softmax(x: ArrayLike, axis: int = -1) -> Output:
     """x - log(sum of exp(x)) along `axis`."""
     return output(_along(_kernels().log_softmax_forward, x, axis))

@@ -1,8 +1,14 @@
 """Keras's `backend`, as far as it means something here: constants, and clear_session."""
 
+from typing import TYPE_CHECKING
+
+from ._hints import module_hooks
 from .utils import clear_session
 
 __all__ = ["backend", "clear_session", "epsilon", "floatx", "image_data_format"]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = module_hooks(__name__, __all__)
 
 
 def backend() -> str:

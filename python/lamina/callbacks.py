@@ -11,13 +11,25 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from . import _console
+from ._hints import Named, module_hooks
 from ._warnings import warn
 
 if TYPE_CHECKING:
     from ._types import Config, Function, Logs
 
+__all__ = [
+    "Callback",
+    "CallbackList",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+]
 
-class Callback:
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = module_hooks(__name__, __all__)
+
+
+class Callback(Named):
     """Base class; override what you need. `self.model` and `self.params` are there in every hook.
 
     `logs` is a dict of floats: the running means for a batch, the epoch's values (with val_...)
@@ -211,6 +223,8 @@ class LambdaCallback(Callback):
     Takes on_epoch_begin, on_epoch_end, on_train_begin, on_train_end, on_train_batch_begin,
     on_train_batch_end, and as further keywords all other hooks of Callback.
     """
+
+    _more_keywords = tuple(name for name in vars(Callback) if name.startswith("on_"))
 
     def __init__(
         self,

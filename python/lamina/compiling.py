@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _checks, _core, _random, losses, metrics, optimizers
+from ._hints import Named, explained
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,7 +144,7 @@ class _AtWork:
         del self._busy[self]
 
 
-class Compilable:
+class Compilable(Named):
     """The part of a model that compiles, and makes and keeps the core's runners."""
 
     if TYPE_CHECKING:  # what is defined in Sequential, the one class that is made of this one
@@ -169,6 +170,7 @@ class Compilable:
         ] = {}  # mode -> (what it was made for, runner), while not in use
         self._busy: dict[Any, str] = {}  # a key of its own for each call at work -> what it does
 
+    @explained
     def compile(
         self,
         optimizer: OptimizerLike = "adam",

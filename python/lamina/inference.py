@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _checks, data, feeds
+from ._hints import explained
 from ._results import Output
 from .callbacks import CallbackList
 from .compiling import Compilable
@@ -36,6 +37,7 @@ class Inference(Compilable):
         super().__init__()
         self.stop_training = False
 
+    @explained
     def evaluate(
         self,
         x: Any = None,
@@ -84,6 +86,7 @@ class Inference(Compilable):
         values = [logs[name] for name in self._compiled.names]
         return values if len(values) > 1 else values[0]
 
+    @explained
     def predict(
         self,
         x: Any,
@@ -228,6 +231,7 @@ class Inference(Compilable):
             return checked
         return feeds.prepare_inputs(x, self, self._in_shape)
 
+    @explained
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
@@ -239,6 +243,7 @@ class Inference(Compilable):
         """The outputs for one batch."""
         return self(x).numpy()
 
+    @explained
     def memory_report(self, batch_size: int | None = 32, mode: str = "train") -> MemoryReport:
         """The bytes that a mode ("train", "test" for evaluate, or "predict") takes with batches of
         this size: a MemoryReport of ints that add up to its `total`, and that prints as a table.

@@ -13,16 +13,52 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _checks, _random
+from ._hints import Named, module_hooks
 
 if TYPE_CHECKING:
     from ._types import F32, Config, Shape
+
+__all__ = [
+    "Constant",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Initializer",
+    "LecunNormal",
+    "LecunUniform",
+    "Ones",
+    "RandomNormal",
+    "RandomUniform",
+    "TruncatedNormal",
+    "VarianceScaling",
+    "Zeros",
+    "constant",
+    "get",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "ones",
+    "random_normal",
+    "random_uniform",
+    "serialize",
+    "truncated_normal",
+    "variance_scaling",
+    "zeros",
+]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = module_hooks(__name__, __all__)
 
 # Standard deviation of N(0, 1) cut off at two: what a truncated normal is divided by, so that it
 # has the asked one.
 _TRUNCATED_STDDEV = 0.87962566103423978
 
 
-class Initializer:
+class Initializer(Named):
     """Base class: override `__call__(shape, dtype=None)`, and `get_config` if it has arguments."""
 
     def __call__(self, shape: Shape, dtype: Any = None) -> np.ndarray:

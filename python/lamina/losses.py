@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _checks, _core
+from ._hints import Named, explained, module_hooks
 from ._names import snake_case
 from ._results import Number, Output, output
 
@@ -27,6 +28,24 @@ if TYPE_CHECKING:
 
     from ._types import F32, Array, Config, LossLike, Shape
 
+__all__ = [
+    "BinaryCrossentropy",
+    "CategoricalCrossentropy",
+    "Loss",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "SparseCategoricalCrossentropy",
+    "binary_crossentropy",
+    "categorical_crossentropy",
+    "get",
+    "mean_absolute_error",
+    "mean_squared_error",
+    "sparse_categorical_crossentropy",
+]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = module_hooks(__name__, __all__)
+
 
 def _kernels() -> ModuleType:
     from . import kernels
@@ -34,7 +53,7 @@ def _kernels() -> ModuleType:
     return kernels
 
 
-class Loss:
+class Loss(Named):
     """Base class. A loss of your own defines, in NumPy,
 
     - `forward(y_true, y_pred)`, which returns one value a row, shape (rows,);
@@ -305,6 +324,7 @@ def mean_absolute_error(y_true: Any, y_pred: Any) -> Output:
     return output(MeanAbsoluteError().forward(y_true, y_pred))
 
 
+@explained
 def binary_crossentropy(
     y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0
 ) -> Output:
@@ -312,6 +332,7 @@ def binary_crossentropy(
     return output(BinaryCrossentropy(from_logits, label_smoothing).forward(y_true, y_pred))
 
 
+@explained
 def categorical_crossentropy(
     y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0
 ) -> Output:
@@ -319,6 +340,7 @@ def categorical_crossentropy(
     return output(CategoricalCrossentropy(from_logits, label_smoothing).forward(y_true, y_pred))
 
 
+@explained
 def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> Output:
     """SparseCategoricalCrossentropy, one value for each row along the last axis."""
     return output(SparseCategoricalCrossentropy(from_logits).forward(y_true, y_pred))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _checks, _core, losses
+from ._hints import Named, module_hooks
 from ._names import snake_case
 from ._results import Number
 
@@ -19,8 +20,24 @@ if TYPE_CHECKING:
 
     from ._types import F32, Array, Config, Function, MetricLike, Shape
 
+__all__ = [
+    "BinaryAccuracy",
+    "BinaryCrossentropy",
+    "CategoricalAccuracy",
+    "CategoricalCrossentropy",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Metric",
+    "SparseCategoricalAccuracy",
+    "SparseCategoricalCrossentropy",
+    "get",
+]
 
-class Metric:
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = module_hooks(__name__, __all__)
+
+
+class Metric(Named):
     """Base class. A metric of your own defines `forward(y_true, y_pred)`: one value a row.
 
     Inside a model y_pred is float32 (rows, *output_shape); y_true has the same shape, or

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from . import _checks, _core, data
 from . import layers as _layers
+from ._hints import explained, module_hooks
 from ._names import auto_name, check_name, snake_case
 from .building import bind_weights, check_fits, make_network, unbuild
 from .layers.base import Layer
@@ -320,6 +321,7 @@ class Sequential(Trainer):
         last = self._layers[-1] if self._layers else self
         return [TensorSpec(self.output_shape, "float32", last.name)]
 
+    @explained
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of this name, or at this place. ValueError if there is none."""
         if (name is None) == (index is None):
@@ -335,6 +337,7 @@ class Sequential(Trainer):
         names = ", ".join(layer.name for layer in self._layers)
         raise ValueError(f"there is no layer named {name!r}; there are: {names}")
 
+    @explained
     def summary(
         self,
         line_length: int | None = None,
@@ -482,12 +485,14 @@ class Sequential(Trainer):
         self._realise()
         return sum(math.prod(weight.shape) for weight in self.weights)
 
+    @explained
     def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write the weights to a file in the safetensors layout; see lamina.saving."""
         from .saving import save_weights
 
         save_weights(self, filepath, overwrite)
 
+    @explained
     def load_weights(self, filepath: str | os.PathLike[str]) -> None:
         """Read what save_weights wrote. The model must have the same layers, and be built.
 
@@ -510,3 +515,6 @@ def _made(cls: type[Sequential], config: dict[str, Any], classes: list[type[Laye
 
 
 __all__ = ["Sequential"]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = module_hooks(__name__, __all__)

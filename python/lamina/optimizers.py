@@ -13,12 +13,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _checks, _core
+from ._hints import Named, module_hooks
 from ._results import Number
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ._types import Config, OptimizerLike
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "Optimizer",
+    "get",
+]
+
+if not TYPE_CHECKING:
+    __path__ = []  # a package, so that `import lamina.optimizers.schedules` can be answered
+    __getattr__, __dir__ = module_hooks(__name__, __all__)
 
 # Keras arguments that are understood, and refused unless they ask for nothing.
 _NOT_OFFERED = dict.fromkeys(
@@ -40,10 +52,11 @@ _NOT_OFFERED = dict.fromkeys(
 _LEAST_EPSILON = 1e-16
 
 
-class Optimizer:
+class Optimizer(Named):
     """Base of SGD and Adam; there are no optimizers in Python."""
 
     _kind = ""
+    _more_keywords = _NOT_OFFERED
 
     def __init__(
         self, learning_rate: float, name: str, not_offered: Config, **options: Any

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import data
+from ._hints import module_hooks
 from ._names import snake_case
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
 
     from ._types import F32, Config
     from .models import Sequential
+
+__all__ = ["load_weights", "save_weights"]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = module_hooks(__name__, __all__)
 
 _MAX_HEADER = 100_000_000  # bytes; the limit of the layout's own reader
 _MAX_RANK = 32

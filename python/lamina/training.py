@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _checks, data, feeds
+from ._hints import explained
 from ._warnings import warn
 from .callbacks import CallbackList, History
 from .inference import Inference
@@ -30,6 +31,7 @@ class Trainer(Inference):
         self.history: History | None = None
         self._awaited: set[str] = set()
 
+    @explained
     def fit(
         self,
         x: Any = None,
@@ -216,6 +218,7 @@ class Trainer(Inference):
         check(feed.peek("validation_data"))
         return feed
 
+    @explained
     def train_on_batch(
         self,
         x: Any,

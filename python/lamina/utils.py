@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _checks, _random
+from ._hints import explained, module_hooks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,6 +15,18 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from .gradients import GradientReport
+
+__all__ = [
+    "PyDataset",
+    "Sequence",
+    "check_gradients",
+    "clear_session",
+    "set_random_seed",
+    "to_categorical",
+]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = module_hooks(__name__, __all__)
 
 
 def set_random_seed(seed: int) -> None:
@@ -35,6 +48,7 @@ def set_random_seed(seed: int) -> None:
     _random.set_seed(seed)
 
 
+@explained
 def to_categorical(x: ArrayLike, num_classes: int | None = None) -> np.ndarray:
     """One-hot rows: class numbers (...) -> float32 (..., num_classes), 1 at the class.
 
@@ -120,6 +134,7 @@ class PyDataset:
 Sequence = PyDataset
 
 
+@explained
 def clear_session() -> None:
     """Automatic names start anew: the next Dense is called `dense` again."""
     from ._names import reset_names

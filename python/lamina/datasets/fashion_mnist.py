@@ -16,6 +16,10 @@ from ._idx import parse_idx
 if TYPE_CHECKING:
     from .._types import U8
 
+__all__ = [
+    "load_data",
+]
+
 # Keras's mirror first because it speaks HTTPS. The digests would be enough without it.
 _MIRRORS = (
     "https://storage.googleapis.com/tensorflow/tf-keras-datasets",
@@ -72,3 +76,7 @@ def load_data() -> tuple[tuple[U8, U8], tuple[U8, U8]]:
         for data, shape, file in zip(contents, _SHAPES, _FILES, strict=True)
     )
     return (x_train, y_train), (x_test, y_test)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
     from .._types import U8, Shape
 
+__all__ = [
+    "load_data",
+]
+
 _FILE = os.path.join(os.path.dirname(__file__), "mnist.npz")
 _SHAPES = {
     "x_train": (60000, 28, 28),
@@ -88,3 +92,7 @@ def _read_array(archive: ZipFile, member: str, shape: Shape) -> U8:
     if filled != flat.size:
         raise ValueError(f"{member}: expected {flat.size} bytes of data, got {filled}")
     return array
+
+
+def __dir__() -> list[str]:
+    return __all__

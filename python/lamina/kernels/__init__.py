@@ -13,6 +13,9 @@ of a sum. Sums of small integers are exact. A result has the same bits for any n
 and on every instruction set. `lamina.reference` computes the same in plain NumPy.
 """
 
+from typing import TYPE_CHECKING
+
+from .._hints import module_hooks
 from .activations import (
     elu_backward,
     elu_forward,
@@ -114,3 +117,6 @@ __all__ = [
     "tanh_backward",
     "tanh_forward",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = module_hooks(__name__, __all__)

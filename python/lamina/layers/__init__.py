@@ -6,6 +6,9 @@ what layers of your own subclass. The batch axis comes first, channels last.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from .._hints import module_hooks
 from .base import Layer
 from .convolution import Conv2D, Convolution2D
 from .core import (
@@ -61,12 +64,19 @@ __all__ = [
     "Weight",
 ]
 
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = module_hooks(__name__, __all__)
+
 
 def by_class_name(name: str, custom_objects: dict[str, type[Layer]] | None = None) -> type[Layer]:
     """The layer class of this name; ValueError if there is none."""
     found = (custom_objects or {}).get(name) or globals().get(name)
     if not (isinstance(found, type) and issubclass(found, Layer)):
+        from .. import _missing
+
+        hint = _missing.value_hint("layers", name, __all__)
         raise ValueError(
-            f"layer class {name!r} is not known; pass custom_objects={{{name!r}: the class}}"
+            f"layer class {name!r} is not known{hint}; pass custom_objects={{{name!r}: the class}} "
+            "for a class of your own"
         )
     return found

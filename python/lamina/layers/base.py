@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _checks, _core, _random, initializers
+from .._hints import Named, explained
 from .._names import auto_name, check_name, snake_case
 from .._results import Output
 from .custom import given_arguments, host_layer, made_with, once, output_shape
@@ -39,7 +40,7 @@ _NOT_OFFERED = dict.fromkeys(
 )
 
 
-class Layer:
+class Layer(Named):
     """Base of all layers; subclass it to write a layer of your own in NumPy.
 
     A layer of your own defines
@@ -93,8 +94,10 @@ class Layer:
 
     _given: tuple[tuple[Any, ...], dict[str, Any]]  # arguments of __init__, for get_config
 
+    _more_keywords = _NOT_OFFERED
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        layer = super().__new__(cls)
+        layer = super().__new__(cls, *args, **kwargs)
         if cls.get_config is Layer.get_config and cls._core_layer is Layer._core_layer:
             layer._given = (args, kwargs)
         return layer
@@ -186,6 +189,7 @@ class Layer:
 
     # ---- weights --------------------------------------------------------------------------------
 
+    @explained
     def add_weight(
         self,
         shape: Sequence[int] | None = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import _checks, _core, _random, activations, initializers
+from .._hints import explained
 from .base import Layer
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class InputLayer(Layer):
         return {"name": self.name, "shape": self.shape, "batch_size": self.batch_size}
 
 
+@explained
 def Input(  # noqa: N802
     shape: Sequence[int] | None = None,
     batch_size: int | None = None,

@@ -7,6 +7,9 @@ float64), so with float64 it is an oracle for the float32 kernels. It is not mea
 no `out=`, checks little, and never touches the compiled core.
 """
 
+from typing import TYPE_CHECKING
+
+from .._hints import module_hooks
 from .activations import (
     elu_backward,
     elu_forward,
@@ -108,3 +111,6 @@ __all__ = [
     "tanh_backward",
     "tanh_forward",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = module_hooks(__name__, __all__)
