@@ -260,7 +260,7 @@ def _compare(
             if place is None:
                 step = rng.choice([-1.0, 1.0], array.shape)
 
-            def moved(by: float, name=name, array=array, step=step) -> Array:
+            def moved(by: float, name: str = name, array: Any = array, step: Any = step) -> Array:
                 return forward({**point, name: array + by * step}).astype(np.float64)
 
             near = moved(h), moved(-h)
