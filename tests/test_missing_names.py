@@ -179,7 +179,7 @@ def test_misspelt_values(code, said):
         (f"{DENSE}.fit(batchsize=5)", "'batchsize'; did you mean 'batch_size'?"),
         (f"{DENSE}.compile(optimiser='adam')", "'optimiser'; did you mean 'optimizer'?"),
         (f"{DENSE}.evaluate(sample_weights=1)", "did you mean 'sample_weight'?"),
-        (f"{DENSE}.predict(1, batchsize=1)", "did you mean 'batch_size'?"),
+        (f"{DENSE}.test_on_batch(1, returndict=True)", "did you mean 'return_dict'?"),
         (f"{DENSE}.summary(line_lenght=1)", "did you mean 'line_length'?"),
         (
             f"{DENSE}.load_weights('x', skip_mismatch=True)",
@@ -227,7 +227,7 @@ def test_type_errors_from_within_stay_as_they_are():
 
     model = la.Sequential([la.layers.Dense(1, input_shape=(2,))])
     with pytest.raises(TypeError, match=r"^from within$"):
-        model.predict(Odd(), verbose=0)
+        la.utils.to_categorical(x=Odd())
     with pytest.raises(TypeError, match="takes from 2 to 6 positional arguments but 8 were given"):
         model.predict(1, 2, 3, 4, 5, 6, 7)
 

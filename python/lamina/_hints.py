@@ -104,7 +104,11 @@ def keyword_error(text: str, function: str, name: str, known: Iterable[str]) -> 
 
 
 def explained(function: _F) -> _F:
-    """A function whose misspelt keyword arguments are told apart; costs a call 0.1 us."""
+    """A function whose misspelt keyword arguments are told apart.
+
+    A call through it takes about five times as long as an empty one: not for what is called row by
+    row. Python 3.13 and later say by themselves which argument is meant.
+    """
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:

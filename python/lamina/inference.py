@@ -86,8 +86,7 @@ class Inference(Compilable):
         values = [logs[name] for name in self._compiled.names]
         return values if len(values) > 1 else values[0]
 
-    @explained
-    def predict(
+    def predict(  # not @explained, which would cost a single row a tenth
         self,
         x: Any,
         batch_size: int | None = None,
