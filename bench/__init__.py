@@ -17,6 +17,7 @@ program (probe.cpp) asks it in the same run. What lamina is meant to reach is in
     python -m bench.table results.json ...     the tables of such files, in Markdown;
                                                with --into docs/performance.md, in there
     python -m bench.worker epoch torch 1       one job by hand (see worker.py)
+    python -m bench.cartpole                   the loops of examples/cartpole_*.py, and with PyTorch
 
 A peer is measured if it is installed, and named in the summary if it is not. Importing this
 package, or its modules `harness`, `peers` and `report`, imports neither NumPy nor lamina: threads
