@@ -1,5 +1,6 @@
 #include "bindings/arrays.h"
 
+#include "bindings/dtypes.h"
 #include "cpu/memory.h"
 
 namespace lamina::bindings {
@@ -19,7 +20,7 @@ std::string position(const Shape& shape, int64_t flat) {
 
 template <class T>
 Array<const T> converted(const py::array& array) {
-  using Dense = py::array_t<T, py::array::c_style | py::array::forcecast>;
+  using Dense = py::array_t<T, py::array::c_style | py::array::forcecast | kAligned>;
   const Dense dense = hang_if_python_ends([&] { return Dense(array); });
   const T* data = dense.data();
   return {dense, data, shape_of(dense)};
@@ -133,6 +134,8 @@ Array<const T> Call::integers(const char* argument, py::handle value, int64_t lo
   if (kind != 'i' && kind != 'u' && !empty_list) {
     throw type_error(std::string(argument) + " must hold integers, got " + describe(array));
   }
+  // First, as this fails at once where there is no memory for 2^50 times the same number.
+  Array<const T> result = converted<T>(array);
   if (array.size() > 0) {
     const py::int_ least(low), most(high);
     const py::object smallest = py::int_(call_python(array.attr("min")));
@@ -146,7 +149,6 @@ Array<const T> Call::integers(const char* argument, py::handle value, int64_t lo
                         std::to_string(low) + ", " + std::to_string(high) + "]");
     }
   }
-  Array<const T> result = converted<T>(array);
   remember(argument, result.data, result.size() * static_cast<int64_t>(sizeof(T)));
   return result;
 }
@@ -168,6 +170,11 @@ py::array Call::checked_output(const char* argument, py::handle value,
   if (!(array.flags() & py::array::c_style)) {
     throw value_error(name + " must be C-contiguous, got strides " +
                       to_string(Shape(array.strides(), array.strides() + array.ndim())));
+  }
+  if (!(array.flags() & kAligned)) {
+    throw value_error(name + " must lie at a multiple of " + std::to_string(dtype.alignment()) +
+                      " bytes in memory, got a misaligned array; copy it: numpy.array(" + name +
+                      ")");
   }
   if (!array.writeable()) throw value_error(name + " must be writeable, got a read-only array");
   return array;

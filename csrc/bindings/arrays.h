@@ -74,7 +74,8 @@ class Call {
 
   double real(const char* argument, py::handle value) const;
   double real(const char* argument, py::handle value, double low, double high) const;
-  float number(const char* argument, py::handle value) const;  // rounded
+  // Rounded to float32; ValueError for a finite number that is beyond its range.
+  float number(const char* argument, py::handle value) const;
   float number(const char* argument, py::handle value, double low, double high) const;
   int64_t integer(const char* argument, py::handle value, int64_t low = 0,
                   int64_t high = std::numeric_limits<int64_t>::max()) const;
@@ -95,6 +96,7 @@ class Call {
     std::string_view argument;
     uintptr_t begin, end;
   };
+  float narrowed(const char* argument, py::handle value, double number) const;
   py::array checked_output(const char* argument, py::handle value, const py::dtype& dtype) const;
   void check_overlap(const char* argument, const void* data, int64_t bytes,
                      std::initializer_list<std::string_view> in_place) const;

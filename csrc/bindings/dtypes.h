@@ -38,6 +38,10 @@ inline std::optional<DType> native_dtype(const pybind11::array& array) {
   return array.dtype().byteorder() == '>' ? std::nullopt : dtype_of(array);
 }
 
+// NumPy's flag of an array whose numbers all lie at multiples of their size: that of a field of a
+// packed record, or of a buffer from its second byte on, do not, and C++ may not touch those.
+constexpr int kAligned = pybind11::detail::npy_api::NPY_ARRAY_ALIGNED_;
+
 // Every axis but the first lies dense in memory.
 inline bool rows_are_dense(const pybind11::array& array) {
   pybind11::ssize_t expected = array.itemsize();

@@ -24,8 +24,8 @@ py::array gather_rows(py::handle source_in, py::handle index_in, py::handle scal
   if (!source.attr("dtype").attr("isnative").cast<bool>()) {
     source = source.attr("astype")(source.attr("dtype").attr("newbyteorder")("="));
   }
-  if (!rows_are_dense(source)) {
-    source = call_python(py::module_::import("numpy").attr("ascontiguousarray"), source);
+  if (!rows_are_dense(source) || !(source.flags() & kAligned)) {
+    source = call_python(source.attr("copy"));  // contiguous and aligned
   }
   Shape shape = shape_of(source);
   const int64_t available = shape[0];

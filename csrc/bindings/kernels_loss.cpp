@@ -26,7 +26,7 @@ py::tuple run(Call& call, LossKernel<Target> kernel, const char* first, const Fl
   const FloatsOut loss = call.out("out[0]", outs[0], {rows});
   const FloatsOut d = call.out("out[1]", outs[1], input.shape, {first});
   if (cols == 0) std::fill_n(loss.data, rows, 0.0f);  // the sum of nothing
-  for_rows(cols == 0 ? 0 : rows, cols, [&](int64_t i, int64_t n) {
+  for_rows(rows, cols, [&](int64_t i, int64_t n) {
     kernel(loss.data + i, d.data + i * cols, input.data + i * cols, targets + i * stride,
            weights.data == nullptr ? nullptr : weights.data + i, n, cols, scale);
   });

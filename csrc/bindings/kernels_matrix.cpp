@@ -1,4 +1,5 @@
 // Matrix product, bias, and reductions along one axis of a matrix.
+#include <algorithm>
 #include <array>
 #include <limits>
 
@@ -132,6 +133,7 @@ py::array row_sums(py::handle x_in, py::handle out) {
   const Floats x = call.floats_of_rank("x", x_in, 2, "(rows, cols)");
   const int64_t cols = x.cols();
   const FloatsOut y = call.out("out", out, {x.shape[0]});
+  if (cols == 0) std::fill_n(y.data, y.size(), 0.0f);  // the sum of nothing
   for_rows(x.shape[0], cols, [&](int64_t i, int64_t n) {
     kernels().row_sums(y.data + i, x.data + i * cols, n, cols);
   });

@@ -62,8 +62,7 @@ bool copy_classes(DType dtype, int32_t* out, const void* in, int64_t n, int64_t 
 // microseconds.
 py::object class_numbers(const py::array& y, int64_t classes) {
   const auto dtype = native_dtype(y);
-  const int wanted = static_cast<int>(py::array::c_style) |
-                     static_cast<int>(py::detail::npy_api::NPY_ARRAY_ALIGNED_);
+  const int wanted = static_cast<int>(py::array::c_style) | kAligned;
   if (!dtype || y.ndim() < 1 || (y.flags() & wanted) != wanted) return py::none();
   if (classes < 1 || classes > std::numeric_limits<int32_t>::max()) return py::none();
   if (*dtype == DType::int32) {

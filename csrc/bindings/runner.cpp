@@ -39,6 +39,9 @@ RowSource source_of(const py::array& array, const Shape& row, const char* what) 
   if (!rows_are_dense(array)) {
     throw py::value_error(std::string(what) + " must have contiguous rows");
   }
+  if (!(array.flags() & kAligned)) {
+    throw py::value_error(std::string(what) + " must be aligned in memory: copy it");
+  }
   const auto dtype = native_dtype(array);
   if (!dtype) {
     throw py::type_error(std::string(what) +
@@ -155,9 +158,9 @@ class Runner {
     const RowSource source = source_of(x, network_->input(), "x");
     Shape shape = {x.shape(0)};
     shape.insert(shape.end(), output_->begin(), output_->end());
-    const bool contiguous = out.flags() & py::array::c_style;
-    if (!has_shape(out, shape) || !contiguous || !out.writeable()) {
-      throw py::value_error("out must be a contiguous, writeable float32 array of shape " +
+    constexpr int wanted = static_cast<int>(py::array::c_style) | kAligned;
+    if (!has_shape(out, shape) || (out.flags() & wanted) != wanted || !out.writeable()) {
+      throw py::value_error("out must be a contiguous, aligned, writeable float32 array of shape " +
                             with_batch(*output_) + ", got " + shape_text(out));
     }
     go_predicting(source, x.shape(0), out.mutable_data(), first_row);
@@ -177,7 +180,7 @@ class Runner {
     if (!has_rows(array, network_->input()) || !rows_are_dense(array)) return py::none();
     const int64_t rows = array.shape(0);
     const auto dtype = native_dtype(array);
-    const bool aligned = array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+    const bool aligned = array.flags() & kAligned;
     if (rows < 1 || rows > std::min(most, trainer_->capacity()) || !dtype || !aligned)
       return py::none();
     const Busy busy(busy_);
@@ -236,7 +239,8 @@ class Runner {
   }
 
   static py::array add_order(Pass& pass, const py::object& order) {
-    auto array = order.cast<py::array_t<int64_t, py::array::c_style | py::array::forcecast>>();
+    auto array =
+        order.cast<py::array_t<int64_t, py::array::c_style | py::array::forcecast | kAligned>>();
     if (array.ndim() != 1) throw py::value_error("order must be a vector");
     for (int64_t i = 0; i < array.size(); ++i) {
       if (array.data()[i] < 0 || array.data()[i] >= pass.count) {

@@ -23,14 +23,27 @@ double Call::real(const char* argument, py::handle value) const {
   if (text || (number == -1.0 && PyErr_Occurred())) {
     const bool large = !text && PyErr_ExceptionMatches(PyExc_OverflowError);
     PyErr_Clear();
-    if (large) throw value_error(std::string(argument) + " is larger than any float");
+    if (large)
+      throw value_error(
+          std::string(argument) +
+          " must be at most 3.4028235e+38 in size, the largest float32, got a larger one");
     throw type_error(std::string(argument) + " must be a number, got " + describe(value));
   }
   return number;
 }
 
 float Call::number(const char* argument, py::handle value) const {
-  return static_cast<float>(real(argument, value));
+  return narrowed(argument, value, real(argument, value));
+}
+
+float Call::narrowed(const char* argument, py::handle value, double number) const {
+  const auto result = static_cast<float>(number);
+  if (std::isinf(result) && std::isfinite(number)) {
+    throw value_error(std::string(argument) +
+                      " must be at most 3.4028235e+38 in size, the largest float32, got " +
+                      describe(value));
+  }
+  return result;
 }
 
 double Call::real(const char* argument, py::handle value, double low, double high) const {
@@ -46,7 +59,7 @@ double Call::real(const char* argument, py::handle value, double low, double hig
 }
 
 float Call::number(const char* argument, py::handle value, double low, double high) const {
-  return static_cast<float>(real(argument, value, low, high));
+  return narrowed(argument, value, real(argument, value, low, high));
 }
 
 int64_t Call::integer(const char* argument, py::handle value, int64_t low, int64_t high) const {

@@ -8,12 +8,14 @@
 #include <string>
 #include <utility>
 
+#include "bindings/dtypes.h"
 #include "bindings/gil.h"
 #include "engine/shape.h"
 
 namespace lamina::bindings {
 
-using FloatArray = pybind11::array_t<float, pybind11::array::c_style | pybind11::array::forcecast>;
+using FloatArray =
+    pybind11::array_t<float, pybind11::array::c_style | pybind11::array::forcecast | kAligned>;
 
 // A function of Python's for the engine to hold: whoever lets go of it last takes the GIL to.
 inline std::shared_ptr<pybind11::function> shared_function(pybind11::function f) {

@@ -6,7 +6,9 @@
 #include "ops/pieces.h"
 
 namespace lamina::ops {
-int64_t BatchNorm::row_tiles(int64_t rows) const { return summed_rows(rows).count(); }
+int64_t BatchNorm::row_tiles(int64_t rows) const {
+  return cols == 0 ? 0 : summed_rows(rows).count();
+}
 
 int64_t BatchNorm::partial_floats(int64_t rows) const {
   return checked_product({2, summed_rows(rows).count(), cols});

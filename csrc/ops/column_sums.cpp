@@ -8,7 +8,9 @@ int64_t ColumnSums::partial_floats(int64_t rows) const {
   return checked_product({summed_rows(rows).count(), cols});
 }
 
-int64_t ColumnSums::sum_tiles(int64_t rows) const { return summed_rows(rows).count(); }
+int64_t ColumnSums::sum_tiles(int64_t rows) const {
+  return cols == 0 ? 0 : summed_rows(rows).count();
+}
 
 void ColumnSums::sum(const Kernels& kernels, float* partial, const float* x, int64_t rows,
                      int64_t tile) const {

@@ -29,6 +29,7 @@ Pieces Conv2dBackwardKernel::pieces(int64_t images) const {
 }
 
 int64_t Conv2dBackwardKernel::tiles(int64_t images) const {
+  if (kernel_floats(w) == 0) return 0;
   const int64_t count = pieces(images).count();
   const auto squares = in_squares();
   if (!squares) return count;

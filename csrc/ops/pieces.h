@@ -40,8 +40,9 @@ constexpr int64_t kStepTile = 4096;
 inline Pieces element_tiles(int64_t n, int64_t tile = kElementTile) {
   return {n, n < kStreamedArray ? tile : kStreamedRun};
 }
+// Rows of nothing are no work, however many there are: 2^50 of them fit into an array.
 inline Pieces row_tiles(int64_t rows, int64_t cols, int64_t tile = kElementTile) {
-  cols = std::max<int64_t>(1, cols);
+  if (cols == 0) return {0, 1};
   // Rounded up: fewer values than a streamed run would not be streamed.
   if (rows >= kStreamedArray / cols) return {rows, (kStreamedRun + cols - 1) / cols};
   return {rows, std::max<int64_t>(1, tile / cols)};

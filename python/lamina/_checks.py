@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+_BEYOND_FLOAT32 = float.fromhex("0x1.ffffffp+127")  # from here on infinite as float32
+
 
 def integer(who: str, value: Any, minimum: int | None = None) -> int:
     """`value` as an int; bool and float are wrong types."""
@@ -32,13 +34,19 @@ def integer(who: str, value: Any, minimum: int | None = None) -> int:
 
 
 def number(who: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
-    """`value` as a finite float in [low, high]."""
+    """`value` as a finite float in [low, high], of the size that float32 has."""
     if isinstance(value, (str, bytes, bool)):
         raise TypeError(f"{who} must be a number, got {value!r}")
     try:
         result = float(value)
+    except OverflowError:  # an int of hundreds of digits
+        result = _BEYOND_FLOAT32 if value > 0 else -_BEYOND_FLOAT32
     except (TypeError, ValueError):
         raise TypeError(f"{who} must be a number, got {value!r}") from None
+    if math.isfinite(result) and abs(result) >= _BEYOND_FLOAT32 and low <= result <= high:
+        raise ValueError(
+            f"{who} must be at most 3.4028235e+38 in size, the largest float32, got {value!r:.40}"
+        )
     if not math.isfinite(result) or not low <= result <= high:
         if low == -math.inf and high == math.inf:
             expected = "finite"

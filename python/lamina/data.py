@@ -54,7 +54,7 @@ def is_sparse(value: Any) -> bool:
 def as_rows(array: np.ndarray) -> np.ndarray:
     """The same numbers, a copy only if the core cannot read them in place."""
     if array.dtype not in _NATIVE or not array.dtype.isnative or not array.flags.aligned:
-        return np.ascontiguousarray(array, np.float32)
+        return np.array(array, np.float32, order="C")
     if array.ndim and len(array) and not array[0].flags.c_contiguous:
         return np.ascontiguousarray(array)
     return array
@@ -184,7 +184,7 @@ def class_numbers(y: Any, classes: int, what: str, why: str | None = None) -> np
             f"{what} must hold class numbers from 0 to {classes - 1}, {why}; "
             f"got {value} at {what}[{place}]{hint}"
         )
-    return np.ascontiguousarray(y, np.int32)
+    return np.array(y, np.int32, order="C")  # also where it was misaligned
 
 
 def prepare_y(
@@ -268,10 +268,6 @@ def check_class_weight(class_weight: Any) -> dict[int, float]:
     checked = {}
     for key, value in class_weight.items():
         number = _checks.number(f"class_weight[{key!r}]", value)
-        if abs(number) > _LARGEST:
-            raise ValueError(
-                f"class_weight[{key!r}] must be within the range of float32, got {value!r}"
-            )
         whole = isinstance(key, (float, np.floating)) and float(key).is_integer()
         checked[_checks.integer("a key of class_weight", int(key) if whole else key, 0)] = number
     return checked

@@ -156,6 +156,7 @@ class RandomUniform(_Random):
         self.maxval = _checks.number("RandomUniform: maxval", maxval)
         if self.minval > self.maxval:
             raise ValueError(f"RandomUniform: minval {minval} is above maxval {maxval}")
+        _checks.number("RandomUniform: maxval - minval", self.maxval - self.minval)
 
     def _fill(self, out: F32, shape: Shape) -> None:
         _random.uniform(out, self._next(), self.maxval - self.minval, self.minval)

@@ -1,5 +1,8 @@
 """What every kernel asks of its arguments and of `out`, tried on all of them alike."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -192,5 +195,136 @@ def test_numbers_and_pairs_that_are_none():
         kernels.conv2d_forward(x, k, strides=np.array([1, 1]))
     two = np.array(2)  # is an integer all the same
     assert kernels.conv2d_forward(x, k, strides=two).shape == (1, 2, 2, 1)
-    with pytest.raises(ValueError, match="mean_squared_error: scale is larger than any float"):
+    with pytest.raises(ValueError, match="mean_squared_error: scale must be at most"):
         kernels.mean_squared_error(np.ones((1, 1)), np.ones((1, 1)), scale=10**400)
+
+
+def misaligned(a: np.ndarray) -> np.ndarray:
+    """The same numbers, one byte beyond where numbers of their size may lie."""
+    memory = np.zeros(a.nbytes + 1, np.uint8)
+    shifted = memory[1:].view(a.dtype).reshape(a.shape)
+    shifted[...] = a
+    assert not shifted.flags.aligned
+    return shifted
+
+
+@pytest.mark.parametrize("name", [*CALLS, *WITHOUT_OUT])
+def test_misaligned_inputs_are_copied_and_misaligned_outputs_refused(name):
+    kernel, arguments = getattr(kernels, name), {**CALLS, **WITHOUT_OUT}[name]
+    arrays = [i for i, a in enumerate(arguments) if isinstance(a, np.ndarray)]
+    written = {"sgd_step": (0,), "adam_step": (0, 1, 2)}.get(name, ())
+    want = as_tuple(kernel(*copied(arguments)))
+    for i in arrays:
+        changed = list(copied(arguments))
+        changed[i] = misaligned(arguments[i])
+        if i in written:
+            with pytest.raises(ValueError, match=r"must lie at a multiple of 4 bytes"):
+                kernel(*changed)
+            continue
+        for a, b in zip(as_tuple(kernel(*changed)), want, strict=True):
+            assert_bits(a, b, what=name)
+    for i in range(len(want) if name in CALLS else 0):
+        out = [np.empty_like(a) for a in want]
+        out[i] = misaligned(want[i])
+        with pytest.raises(ValueError, match=r"out.* must lie at a multiple of 4 bytes"):
+            kernel(*arguments, out=as_out(out))
+
+
+# Arguments of kernels that are floats.
+SCALARS = [
+    *((name, (X, X), "scale") for name in LOSSES),
+    *((name, (PROBABILITIES, LABELS), "scale")
+      for name in ("softmax_cross_entropy_sparse", "cross_entropy_sparse")),
+    *(("gemm", (X, X.T), key) for key in ("alpha", "activation_alpha")),
+    ("leaky_relu_forward", (X,), "alpha"),
+    ("leaky_relu_backward", (X, X), "alpha"),
+    ("elu_forward", (X,), "alpha"),
+    ("elu_backward", (X, X), "alpha"),
+    ("gather_rows", (X, LABELS % 6), "scale"),
+    ("batch_norm_forward", (X, COLUMN, COLUMN), "epsilon"),
+    ("batch_norm_inference", (X, COLUMN, COLUMN, COLUMN, COLUMN), "epsilon"),
+    ("batch_norm_backward", (X, X, COLUMN, COLUMN, COLUMN), "epsilon"),
+    ("sgd_step", (X, X), "learning_rate"),
+    ("adam_step", (X, X, X * X, X, 1), "learning_rate"),
+    ("adam_step", (X, X, X * X, X, 1), "epsilon"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "arguments", "key"), SCALARS)
+def test_scalars_beyond_float32_are_refused(name, arguments, key):
+    kernel = getattr(kernels, name)
+    for value in (1e39, float.fromhex("0x1.ffffffp+127"), 10**60):
+        with pytest.raises(ValueError, match=f"{name}: {key} must be at most 3.4028235e\\+38"):
+            kernel(*copied(arguments), **{key: value})
+    with np.errstate(all="ignore"):
+        kernel(*copied(arguments), **{key: float(np.finfo(np.float32).max)})
+
+
+def test_gemm_refuses_a_beta_beyond_float32():
+    with pytest.raises(ValueError, match=r"gemm: beta must be at most 3.4028235e\+38"):
+        kernels.gemm(X, X.T, beta=-1e39, out=np.zeros((6, 6), np.float32))
+
+
+EMPTY_SCRIPT = """
+import numpy as np
+from lamina import kernels as k
+
+def empty(*shape, dtype="f4"):
+    return np.empty(shape, dtype)
+
+many, none = 2**50, empty(0)
+x = empty(many, 0)
+for name in ("relu", "leaky_relu", "elu", "sigmoid", "tanh", "softplus", "gelu", "softmax",
+             "log_softmax"):
+    assert getattr(k, name + "_forward")(x).shape == x.shape
+    assert getattr(k, name + "_backward")(x, x).shape == x.shape
+    assert getattr(k, name + "_forward")(empty(2**20, 2**20, 0)).size == 0
+assert k.gemm(x, empty(0, 0)).shape == x.shape
+assert k.gemm(empty(0, many), empty(many, 0)).shape == (0, 0)
+assert (k.gemm(empty(5, 0), empty(0, 7)) == 0).all()
+assert k.dropout_forward(x, 0.5, 1).shape == k.dropout_backward(x, 0.5, 1).shape == x.shape
+assert k.add_bias(x, none).shape == x.shape
+assert k.column_sums(x).shape == (0,)
+assert (k.row_sums(empty(3, 0)) == 0).all()
+assert k.batch_norm_forward(x, none, none)[0].shape == x.shape
+assert k.batch_norm_inference(x, none, none, none, none).shape == x.shape
+assert k.batch_norm_backward(x, x, none, none, none)[0].shape == x.shape
+assert k.embedding_forward(x, [1, 2]).shape == (2, 0)
+assert k.embedding_forward(empty(3, 2), empty(many, 0, dtype="i4")).shape == (many, 0, 2)
+assert k.embedding_backward(empty(many, 0, 4), empty(many, 0, dtype="i4"), 9).shape == (9, 4)
+assert k.gather_rows(x, [1, 2]).shape == (2, 0)
+assert k.sgd_step(x, x, 0.1) is x
+assert k.adam_step(x, x, x, x, 1) is x
+assert (k.mean_squared_error(empty(3, 0), empty(3, 0))[0] == 0).all()
+for shape in (many, 4, 4, 0), (many, 0, 4, 1), (many, 4, 0, 1):
+    x = empty(*shape)
+    c = shape[3]
+    assert k.conv2d_forward(x, empty(1, 1, c, 0), padding="same").size == 0
+    assert k.conv2d_backward_kernel(x, x, 1, padding="same").shape == (1, 1, c, c)
+    assert k.conv2d_backward_input(x, empty(1, 1, c, c), shape, padding="same").shape == shape
+    assert k.conv2d_backward_bias(x).shape == (c,)
+    for pool in "max_pool2d", "average_pool2d":
+        getattr(k, pool + "_forward")(x, 1, padding="same")
+        argmax = [empty(*shape, dtype="i4")] if pool[0] == "m" else []
+        dx = getattr(k, pool + "_backward")(x, *argmax, shape, 1, padding="same")
+        assert dx.shape == shape
+# One number 2^50 times over takes no memory, but its copy does.
+index = np.broadcast_to(0, many)
+for call in (
+    lambda: k.gather_rows(empty(4, 0), index),
+    lambda: k.embedding_forward(empty(4, 2), index),
+    lambda: k.embedding_backward(empty(0, 0), index, 4),
+):
+    try:
+        call()
+    except MemoryError:
+        print("no memory")
+print("done")
+"""
+
+
+def test_huge_arrays_with_an_axis_of_size_0_are_no_work():
+    out = subprocess.run(
+        [sys.executable, "-c", EMPTY_SCRIPT], capture_output=True, text=True, timeout=100
+    )
+    assert out.stdout == "no memory\n" * 3 + "done\n", out.stderr
