@@ -1,10 +1,12 @@
 // What was built, what was picked, and how many threads there are.
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "bindings/arrays.h"
 #include "bindings/bindings.h"
+#include "cpu/cores.h"
 #include "cpu/dispatch.h"
 #include "cpu/parallel.h"
 #include "cpu/precision.h"
@@ -27,6 +29,15 @@ constexpr int kFortify = 0;
 
 }  // namespace
 
+// For threadpoolctl, which finds libraries in the process and calls them without Python. Exported
+// by cmake/exports.map.
+extern "C" __attribute__((visibility("default"))) int lamina_get_num_threads() {
+  return num_threads();
+}
+extern "C" __attribute__((visibility("default"))) void lamina_set_num_threads(int n) {
+  set_num_threads(std::clamp(n, 1, 1024));
+}
+
 void bind_config(py::module_& m) {
   m.attr("__version__") = LAMINA_VERSION;
   // A wrong LAMINA_ISA or LAMINA_NUM_THREADS fails here, at import.
@@ -41,6 +52,7 @@ void bind_config(py::module_& m) {
             oversubscribe);
       },
       py::arg("n"), py::arg("oversubscribe") = false);
+  m.def("quota_cores", &quota_cores, py::arg("root"));  // for tests
   // For tests; times in seconds.
   py::class_<Pace>(m, "Pace")
       .def(py::init<>())

@@ -1,4 +1,4 @@
-// Threads by OpenMP, which owns the pool. See parallel.h.
+// Regions of threads, OpenMP's as a rule, and the sharing of work among them. See parallel.h.
 #include "cpu/parallel.h"
 
 #include <algorithm>
@@ -12,48 +12,23 @@
 
 #ifdef __linux__
 #include <pthread.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#include <cstdio>
-#include <cstring>
 #endif
 #ifdef _OPENMP
 #include <omp.h>
 #endif
 
+#include "cpu/cores.h"
+#include "cpu/own_threads.h"
+#include "cpu/waiting.h"
+
 namespace lamina {
 namespace {
 
-// Set by the handler of fork() in the child. The parent's workers are not there, and a region
-// would wait for them for ever.
-std::atomic<bool> forked{false};
-
-#ifdef __linux__
-// Whole cores that the control group's quota allows, or 0 where there is none.
-int quota_cores() {
-  long long quota = 0, period = 0;
-  if (std::FILE* f = std::fopen("/sys/fs/cgroup/cpu.max", "r")) {
-    const int fields = std::fscanf(f, "%lld %lld", &quota, &period);
-    std::fclose(f);
-    if (fields != 2) quota = 0;  // "max": no limit
-  }
-  if (quota <= 0 || period <= 0) return 0;
-  return static_cast<int>((quota + period - 1) / period);
-}
-#endif
-
-int usable_cores() {
-  int cores = static_cast<int>(std::thread::hardware_concurrency());
-#ifdef __linux__
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) cores = CPU_COUNT(&set);
-  const int quota = quota_cores();
-  if (quota > 0 && quota < cores) cores = quota;
-#endif
-  return cores > 0 ? cores : 1;
-}
+// Whether regions may be OpenMP's. Not in a child after fork(): its workers are the parent's, and
+// the child would wait for them for ever. Nor after the system has refused a thread.
+std::atomic<bool> openmp_serves{true};
 
 // Asked for once: it takes system calls.
 int machine_cores() {
@@ -74,37 +49,27 @@ int initial_threads() {
     }
     return static_cast<int>(n);
   }
+  // A number for each level of nesting, of which we have one. Where it is none, OpenMP has its
+  // default too. joblib sets this in its workers, so that together they have the machine's cores.
+  if (const char* text = std::getenv("OMP_NUM_THREADS"); text != nullptr) {
+    char* end = nullptr;
+    const long n = std::strtol(text, &end, 10);
+    if (end != text && n >= 1) return static_cast<int>(std::min<long>(n, kMostThreads));
+  }
   return machine_cores();
 }
 
 std::atomic<int>& thread_setting() {
   static std::atomic<int> threads = [] {
 #ifdef __linux__
-    pthread_atfork(nullptr, nullptr, [] { forked.store(true); });
+    pthread_atfork(nullptr, nullptr, [] {
+      openmp_serves.store(false);
+      forget_own_threads();
+    });
 #endif
     return initial_threads();
   }();
   return threads;
-}
-
-inline void pause_briefly() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-
-// Waits while waiting(value) is true: spins for about as long as the leader works alone between two
-// pieces of shared work, then sleeps, because a core that is shared must not be held by one that
-// waits.
-template <class T, class Waiting>
-void wait_while(std::atomic<T>& value, int spins, Waiting&& waiting) {
-  for (int i = 0; i < spins; ++i) {
-    if (!waiting(value.load())) return;
-    pause_briefly();
-  }
-  for (T now = value.load(); waiting(now); now = value.load()) value.wait(now);
 }
 
 using Clock = std::chrono::steady_clock;
@@ -152,17 +117,14 @@ bool has_openmp() {
 
 int num_threads() {
   const int threads = thread_setting().load(std::memory_order_relaxed);
+  int most = oversubscribes.load(std::memory_order_relaxed) ? kMostThreads : machine_cores();
+  if (in_region_of_own_threads()) return 1;
 #ifdef _OPENMP
   // Within somebody else's region OpenMP would start one thread, past its limit fewer.
-  if (forked.load(std::memory_order_relaxed) || omp_in_parallel()) return 1;
-  const int limit = omp_get_thread_limit();
-  return std::min(
-      {threads, limit,
-       oversubscribes.load(std::memory_order_relaxed) ? kMostThreads : machine_cores()});
-#else
-  static_cast<void>(threads);
-  return 1;
+  if (omp_in_parallel()) return 1;
+  most = std::min(most, omp_get_thread_limit());
 #endif
+  return std::min(threads, most);
 }
 
 void set_num_threads(int n, bool oversubscribe) {
@@ -174,9 +136,32 @@ void set_num_threads(int n, bool oversubscribe) {
   oversubscribes.store(oversubscribe);
 }
 
-void parallel_region(int workers, FunctionRef<void(int, int)> body) {
 #ifdef _OPENMP
-  if (workers > 1) {
+namespace {
+
+// libgomp ends the process where it gets no thread, so those that a region lacks are started for a
+// moment before: twice as many, because the system counts a thread a little longer than it lives.
+// That takes 30 us a thread, once, as libgomp keeps the threads of a caller's last region.
+bool openmp_can_start(int workers) {
+  thread_local int there = 1;
+  // Of stacks of a size that only libgomp knows.
+  static const bool own_stacks = std::getenv("OMP_STACKSIZE") || std::getenv("GOMP_STACKSIZE");
+  if (own_stacks || !openmp_serves.load(std::memory_order_relaxed)) return false;
+  if (workers > there && !can_start_threads(2 * (workers - there))) {
+    openmp_serves.store(false);
+    return false;
+  }
+  there = workers;
+  return true;
+}
+
+}  // namespace
+#endif
+
+void parallel_region(int workers, FunctionRef<void(int, int)> body) {
+  if (workers <= 1) return body(0, 1);
+#ifdef _OPENMP
+  if (openmp_can_start(workers)) {
     const int dynamic = omp_get_dynamic();
     if (dynamic) omp_set_dynamic(0);  // as many as were asked for, if it can be
 #pragma omp parallel num_threads(workers)
@@ -185,8 +170,7 @@ void parallel_region(int workers, FunctionRef<void(int, int)> body) {
     return;
   }
 #endif
-  static_cast<void>(workers);
-  body(0, 1);
+  region_of_own_threads(workers, spins_of(workers), body);
 }
 
 bool better_alone() {

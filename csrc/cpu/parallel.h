@@ -7,46 +7,28 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
-#include <memory>
-#include <type_traits>
-#include <utility>
 
+#include "cpu/function_ref.h"
 #include "cpu/memory.h"
 
 namespace lamina {
 
-// Threads that work together: LAMINA_NUM_THREADS, or what set_num_threads was given, or the cores
-// that this process may really use (affinity mask and cgroup quota); never more than those cores,
-// because more only take turns. With `oversubscribe` there are as many as were asked for, and each
-// does a share of its own, whatever that costs: for tests of what may depend on who does what.
-// Always 1 without OpenMP, and in a child after fork(), where the parent's workers do not exist.
+// Threads that work together: what set_num_threads was given, or LAMINA_NUM_THREADS, or
+// OMP_NUM_THREADS, or the cores that this process may really use (usable_cores); never more than
+// those cores, because more only take turns. With `oversubscribe` there are as many as were asked
+// for, and each does a share of its own, whatever that costs: for tests of what may depend on who
+// does what. 1 within a region, ours or somebody else's.
 int num_threads();
 void set_num_threads(int n, bool oversubscribe = false);
 bool has_openmp();
 
-// A non-owning reference to something callable: no allocation, one indirect call.
-template <class Signature>
-class FunctionRef;
-template <class R, class... Args>
-class FunctionRef<R(Args...)> {
- public:
-  template <class F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef>)
-  FunctionRef(F&& f)  // NOLINT: implicit on purpose
-      : object_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))),
-        call_([](void* object, Args... args) -> R {
-          return (*static_cast<std::remove_reference_t<F>*>(object))(std::forward<Args>(args)...);
-        }) {}
-  R operator()(Args... args) const { return call_(object_, std::forward<Args>(args)...); }
-
- private:
-  void* object_;
-  R (*call_)(void*, Args...);
-};
-
 // Calls body(worker, count) on `count` threads at once, the caller being worker 0, and returns when
-// all have. `count` is at most `workers`: OpenMP may have reasons to start fewer, so work is cut by
-// count and never by what was asked for. body must not throw.
+// all have. `count` is at most `workers`: OpenMP may have reasons to start fewer, and the system
+// may give no more, so work is cut by count and never by what was asked for. body must not throw.
+//
+// The threads are OpenMP's, or of our own (own_threads.h) where OpenMP's cannot be had: in a child
+// after fork(), where libgomp would wait for the parent's; where the system gives no more threads,
+// for which libgomp ends the process; and in a build without OpenMP.
 void parallel_region(int workers, FunctionRef<void(int worker, int count)> body);
 
 // The workers of one region. Worker 0 leads: it hands out the tiles of one piece of work after the

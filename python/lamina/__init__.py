@@ -21,7 +21,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from . import _interpreter  # noqa: F401  (before all that would not work)
+from . import (
+    _interpreter,  # noqa: F401  (before all that would not work)
+    _threadpoolctl,
+)
 
 # isort: split
 from . import (
@@ -70,6 +73,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     from . import datasets, kernels, reference, saving
+
+_threadpoolctl.install()
 
 _LAZY = ("datasets", "kernels", "reference", "saving")
 
