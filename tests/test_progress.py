@@ -408,5 +408,6 @@ def test_an_ascii_locale_and_a_full_disk_in_a_process_of_its_own(tmp_path):
                 stderr=subprocess.DEVNULL,
                 cwd=tmp_path,
                 env={**os.environ, "PYTHONIOENCODING": "ascii"},
+                timeout=120,
             )
         (tmp_path / "done").unlink()
