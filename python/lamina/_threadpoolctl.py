@@ -57,7 +57,7 @@ class _Finder:
                 execute(module)
                 _register(module)
 
-            spec.loader.exec_module = exec_module
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
 
 
