@@ -31,6 +31,7 @@ def test_an_interrupted_run_has_said_and_kept_what_was_measured(tmp_path):
             "LAMINA_BENCH_SMOKE": "1",
             "LAMINA_BENCH_JSON": str(tmp_path / "kept.json"),
         },
+        timeout=300,
     )
     assert done.returncode == pytest.ExitCode.INTERRUPTED, done.stdout + done.stderr
     said = done.stdout

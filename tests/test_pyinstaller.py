@@ -39,11 +39,15 @@ def test_a_frozen_program_has_everything(tmp_path):
     package = Path(lamina.__file__).parent
     freeze = [sys.executable, "-m", "PyInstaller", "program.py", "--log-level", "ERROR"]
     hook = ["--additional-hooks-dir", package / "__pyinstaller", "--paths", package.parent]
-    frozen = subprocess.run([*freeze, *hook], cwd=tmp_path, capture_output=True, text=True)
+    frozen = subprocess.run(
+        [*freeze, *hook], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
     assert frozen.returncode == 0, frozen.stderr
     # Without the package beside it, which PYTHONPATH may name here.
     program = tmp_path / "dist" / "program" / "program"
-    run = subprocess.run([program], cwd=tmp_path, env={}, capture_output=True, text=True)
+    run = subprocess.run(
+        [program], cwd=tmp_path, env={}, capture_output=True, text=True, timeout=60
+    )
     assert run.returncode == 0, run.stderr
     assert "True lamina.datasets.fashion_mnist None" in run.stdout
     names = [file.name for file in (tmp_path / "dist").rglob("*")]
