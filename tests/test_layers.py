@@ -605,3 +605,12 @@ def test_the_mean_of_a_large_image_keeps_its_digits():
     # (256 + K / 256 + 1) eps at the most; rounding errors of random numbers grow with the root.
     assert_close(layers.GlobalAveragePooling2D()(x)[0], mean[0], rtol=20 * UNIT)
     assert_close(layers.GlobalAveragePooling2D()(x)[1], mean[1], rtol=610 * UNIT)
+
+
+@pytest.mark.parametrize("constant", [1e8, 123456.78, 3e38])
+def test_batch_normalization_of_one_huge_constant(constant):
+    x = np.full((100, 3), constant, np.float32)
+    layer = layers.BatchNormalization(momentum=0.5)
+    assert np.array_equal(layer(x, training=True), np.zeros_like(x))
+    mean, variance = layer.get_weights()[2:]
+    assert np.array_equal(mean, x[0] * np.float32(0.5)) and np.array_equal(variance, [0.5] * 3)

@@ -36,11 +36,11 @@ py::tuple batch_norm_forward(py::handle x_in, py::handle gamma_in, py::handle be
     AlignedArray<float> rstd(cols), scale(cols), partial(norm.partial_floats(rows));
     for_tiles_of(norm, rows,
                  [&](int64_t tile) { norm.sum(kernels(), partial.data(), x.data, rows, tile); });
-    norm.mean(kernels(), mean.data, partial.data(), rows);
+    norm.center(kernels(), mean.data, x.data, partial.data(), rows);
     for_tiles_of(norm, rows, [&](int64_t tile) {
-      norm.squares(kernels(), partial.data(), x.data, mean.data, rows, tile);
+      norm.deviations(kernels(), partial.data(), x.data, mean.data, rows, tile);
     });
-    norm.variance(kernels(), variance.data, partial.data(), rows);
+    norm.statistics(kernels(), mean.data, variance.data, partial.data(), rows);
     norm.scales(rstd.data(), scale.data(), gamma.data, variance.data);
     for_tiles_of(norm, rows, [&](int64_t tile) {
       norm.apply(kernels(), y.data, x.data, mean.data, scale.data(), beta.data, rows, tile);

@@ -132,7 +132,8 @@ void average_pool_forward(float* y, const float* image, const Window2d& w);
 void average_pool_backward(float* dimage, const float* dy, const Window2d& w);
 
 // normalization.cpp
-void column_squares(float* out, const float* x, const float* mean, int64_t rows, int64_t cols);
+void column_deviations(float* sums, float* squares, const float* x, const float* center,
+                       int64_t rows, int64_t cols);
 void normalize(float* y, const float* x, const float* mean, const float* scale, const float* shift,
                int64_t rows, int64_t cols);
 void normalize_sums(float* dscale, float* dshift, const float* dy, const float* x,

@@ -318,8 +318,9 @@ struct Kernels {
   void (*average_pool_backward)(float* dimage, const float* dy, const Window2d& w);
 
   // --- normalization.cpp: columns of x (rows x cols) --------------------------------------------
-  void (*column_squares)(float* out, const float* x, const float* mean, int64_t rows,
-                         int64_t cols);  // sum over rows of (x - mean)^2
+  // The sums over the rows of d = x - center, and of d^2.
+  void (*column_deviations)(float* sums, float* squares, const float* x, const float* center,
+                            int64_t rows, int64_t cols);
   // y = (x - mean) * scale + shift, each one value a column. In place.
   void (*normalize)(float* y, const float* x, const float* mean, const float* scale,
                     const float* shift, int64_t rows, int64_t cols);

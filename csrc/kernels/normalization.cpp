@@ -11,23 +11,27 @@ namespace {
 constexpr int kColumnVectors = 4;
 
 template <int vectors>
-LAMINA_INLINE void squares(float* out, const float* x, const float* mean, int64_t rows,
-                           int64_t cols, int64_t j, int64_t n) {
-  f32x16 total[vectors], center[vectors];
+LAMINA_INLINE void deviations(float* sums, float* squares, const float* x, const float* center,
+                              int64_t rows, int64_t cols, int64_t j, int64_t n) {
+  f32x16 sum[vectors], square[vectors], middle[vectors];
   LAMINA_UNROLL
   for (int v = 0; v < vectors; ++v) {
-    total[v] = zero();
-    center[v] = load_upto(mean + j + v * kLanes, n);
+    sum[v] = square[v] = zero();
+    middle[v] = load_upto(center + j + v * kLanes, n);
   }
   for (int64_t i = 0; i < rows; ++i) {
     LAMINA_UNROLL
     for (int v = 0; v < vectors; ++v) {
-      const f32x16 d = load_upto(x + i * cols + j + v * kLanes, n) - center[v];
-      total[v] = fma(d, d, total[v]);
+      const f32x16 d = load_upto(x + i * cols + j + v * kLanes, n) - middle[v];
+      sum[v] = sum[v] + d;
+      square[v] = fma(d, d, square[v]);
     }
   }
   LAMINA_UNROLL
-  for (int v = 0; v < vectors; ++v) store_upto(out + j + v * kLanes, total[v], n);
+  for (int v = 0; v < vectors; ++v) {
+    store_upto(sums + j + v * kLanes, sum[v], n);
+    store_upto(squares + j + v * kLanes, square[v], n);
+  }
 }
 
 template <int vectors>
@@ -62,17 +66,20 @@ constexpr int64_t kRowsAtOnce = 8;
 constexpr int64_t kNarrow = 128;  // columns
 
 template <int64_t count>
-LAMINA_INLINE void add_squares(float* out, const float* x, const float* mean, int64_t cols) {
+LAMINA_INLINE void add_deviations(float* sums, float* squares, const float* x, const float* center,
+                                  int64_t cols) {
   for_each_vector(cols, [&](int64_t j, int64_t n) {
-    const f32x16 center = load_upto(mean + j, n);
-    f32x16 total = load_upto(out + j, n);
+    const f32x16 middle = load_upto(center + j, n);
+    f32x16 sum = load_upto(sums + j, n), square = load_upto(squares + j, n);
     LAMINA_UNROLL
     for (int64_t i = 0; i < count; ++i) {
       prefetch_second(x + 2 * count * cols + j * count + i * kLanes);
-      const f32x16 d = load_upto(x + i * cols + j, n) - center;
-      total = fma(d, d, total);
+      const f32x16 d = load_upto(x + i * cols + j, n) - middle;
+      sum = sum + d;
+      square = fma(d, d, square);
     }
-    store_upto(out + j, total, n);
+    store_upto(sums + j, sum, n);
+    store_upto(squares + j, square, n);
   });
 }
 
@@ -102,23 +109,26 @@ LAMINA_INLINE void clear(float* out, int64_t n) {
 
 }  // namespace
 
-// out, mean (cols), x (rows, cols)
-void column_squares(float* out, const float* x, const float* mean, int64_t rows, int64_t cols) {
+// sums, squares, center (cols), x (rows, cols)
+void column_deviations(float* sums, float* squares, const float* x, const float* center,
+                       int64_t rows, int64_t cols) {
   if (cols <= kNarrow) {
     int64_t j = 0;
     for (; j + kColumnVectors * kLanes <= cols; j += kColumnVectors * kLanes) {
-      squares<kColumnVectors>(out, x, mean, rows, cols, j, kLanes);
+      deviations<kColumnVectors>(sums, squares, x, center, rows, cols, j, kLanes);
     }
-    for_each_vector(cols - j,
-                    [&](int64_t i, int64_t n) { squares<1>(out, x, mean, rows, cols, j + i, n); });
+    for_each_vector(cols - j, [&](int64_t i, int64_t n) {
+      deviations<1>(sums, squares, x, center, rows, cols, j + i, n);
+    });
     return;
   }
-  clear(out, cols);
+  clear(sums, cols);
+  clear(squares, cols);
   int64_t i = 0;
   for (; i + kRowsAtOnce <= rows; i += kRowsAtOnce) {
-    add_squares<kRowsAtOnce>(out, x + i * cols, mean, cols);
+    add_deviations<kRowsAtOnce>(sums, squares, x + i * cols, center, cols);
   }
-  for (; i < rows; ++i) add_squares<1>(out, x + i * cols, mean, cols);
+  for (; i < rows; ++i) add_deviations<1>(sums, squares, x + i * cols, center, cols);
 }
 
 // y, x (rows, cols), mean, scale, shift (cols)

@@ -68,7 +68,7 @@ constinit const Kernels kernels = {
     .average_pool_forward = average_pool_forward,
     .average_pool_backward = average_pool_backward,
 
-    .column_squares = column_squares,
+    .column_deviations = column_deviations,
     .normalize = normalize,
     .normalize_sums = normalize_sums,
     .normalize_backward = normalize_backward,

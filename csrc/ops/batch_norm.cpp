@@ -21,22 +21,44 @@ void BatchNorm::sum(const Kernels& kernels, float* partial, const float* x, int6
                       cols);
 }
 
-void BatchNorm::mean(const Kernels& kernels, float* mean, const float* partial,
-                     int64_t rows) const {
-  add_partials(kernels, mean, partial, row_tiles(rows), cols, 0, cols);
-  for (int64_t j = 0; j < cols; ++j) mean[j] /= static_cast<float>(rows);
+// Sums are rounded, and may overflow: a column of 1e8 would be some 8 off its mean, and come out as
+// ones. Where the first row has that mean to within rounding, its value is taken: then a constant
+// column has no deviation at all, and in any other the value is as near as the mean is known.
+void BatchNorm::center(const Kernels& kernels, float* center, const float* x, const float* partial,
+                       int64_t rows) const {
+  add_partials(kernels, center, partial, row_tiles(rows), cols, 0, cols);
+  for (int64_t j = 0; j < cols; ++j) {
+    const float mean = center[j] / static_cast<float>(rows);
+    const bool near =
+        rows > 0 && std::isfinite(x[j]) && !(std::abs(x[j] - mean) > 0x1p-16f * std::abs(mean));
+    center[j] = near ? x[j] : mean;
+  }
 }
 
-void BatchNorm::squares(const Kernels& kernels, float* partial, const float* x, const float* mean,
-                        int64_t rows, int64_t tile) const {
+void BatchNorm::deviations(const Kernels& kernels, float* partial, const float* x,
+                           const float* center, int64_t rows, int64_t tile) const {
   const Pieces pieces = summed_rows(rows);
-  kernels.column_squares(partial + tile * cols, x + pieces.begin(tile) * cols, mean,
-                         pieces.length(tile), cols);
+  float* squares = partial + pieces.count() * cols;
+  kernels.column_deviations(partial + tile * cols, squares + tile * cols,
+                            x + pieces.begin(tile) * cols, center, pieces.length(tile), cols);
 }
 
-void BatchNorm::variance(const Kernels& kernels, float* variance, const float* partial,
-                         int64_t rows) const {
-  mean(kernels, variance, partial, rows);
+// With the mean of d = x - center: mean = center + E[d], variance = E[d^2] - E[d]^2, where E[d] is
+// at most what rounding made of the mean (Chan, Golub and LeVeque, "Algorithms for computing the
+// sample variance", 1983, the corrected two-pass algorithm).
+void BatchNorm::statistics(const Kernels& kernels, float* center, float* variance, float* partial,
+                           int64_t rows) const {
+  const int64_t count = row_tiles(rows);
+  add_partials(kernels, variance, partial + count * cols, count, cols, 0, cols);
+  for (int64_t s = 1; s < count; ++s) kernels.accumulate(partial, partial + s * cols, cols);
+  const auto n = static_cast<float>(rows);
+  for (int64_t j = 0; j < cols; ++j) {
+    const float d = rows == 0 ? 0.0f : partial[j] / n, square = variance[j] / n;
+    if (std::isfinite(center[j])) center[j] += d;
+    // Infinite squares leave nothing to correct; d makes them NaN where it is infinite too.
+    const float corrected = std::isinf(square) ? square + 0.0f * d : square - d * d;
+    variance[j] = corrected < 0.0f ? 0.0f : corrected;
+  }
 }
 
 void BatchNorm::scales(float* rstd, float* scale, const float* gamma, const float* variance) const {

@@ -9,7 +9,7 @@
 
 namespace lamina::ops {
 
-// Training runs sum, mean, squares, variance, apply; its gradient sums, coefficients, input.
+// Training runs sum, center, deviations, statistics, apply; its gradient sums, coefficients, input.
 // Each begins when all of the one before is done. Phases over rows have row_tiles(rows) tiles,
 // those over columns one; none needs scratch. `partial` holds partial_floats(rows) floats, all
 // other vectors cols.
@@ -22,11 +22,15 @@ struct BatchNorm {
 
   void sum(const Kernels& kernels, float* partial, const float* x, int64_t rows,
            int64_t tile) const;
-  void mean(const Kernels& kernels, float* mean, const float* partial, int64_t rows) const;
-  // Of the distances from the mean: the difference of two large sums would lose the variance.
-  void squares(const Kernels& kernels, float* partial, const float* x, const float* mean,
-               int64_t rows, int64_t tile) const;
-  void variance(const Kernels& kernels, float* variance, const float* partial, int64_t rows) const;
+  // A number near the mean of each column; of one that is constant, its value.
+  void center(const Kernels& kernels, float* center, const float* x, const float* partial,
+              int64_t rows) const;
+  // Sums of the distances from it: the difference of two large sums would lose the variance.
+  void deviations(const Kernels& kernels, float* partial, const float* x, const float* center,
+                  int64_t rows, int64_t tile) const;
+  // Moves the center to the mean, and gives the variance about that. partial is written to.
+  void statistics(const Kernels& kernels, float* center, float* variance, float* partial,
+                  int64_t rows) const;
 
   // rstd = 1 / sqrt(variance + epsilon), scale = gamma * rstd. gamma is optional.
   void scales(float* rstd, float* scale, const float* gamma, const float* variance) const;

@@ -213,8 +213,9 @@ void rows(int64_t n, int64_t cols) {
   const Floats mean = floats(cols), scale = floats(cols), shift = floats(cols);
   k.column_sums(vector.data(), x.data(), n, cols);
   print("column_sums", vector);
-  k.column_squares(vector.data(), x.data(), mean.data(), n, cols);
-  print("column_squares", vector);
+  k.column_deviations(vector.data(), other.data(), x.data(), mean.data(), n, cols);
+  print("column_deviations sums", vector);
+  print("column_deviations squares", other);
   k.row_sums(loss.data(), x.data(), n, cols);
   print("row_sums", loss);
   Ints largest(weights.size());

@@ -78,6 +78,29 @@ def test_variance_beside_a_large_mean():
     assert_close(variance, x.astype(np.float64).var(axis=0), rtol=1000 * UNIT)
 
 
+@pytest.mark.parametrize("rows", [1, 2, 3, 7, 100, 257, 1000, 5000])
+def test_a_constant_column_gives_beta(rows):
+    values = [1e8, -1e8, 16777217, 0.1, 123456.78, 3e38, -3e38, 1e30, 1e-40, 0.0]
+    for wider in (1, 20):  # narrow matrices and wide ones
+        x = np.tile(np.array(values * wider, np.float32), (rows, 1))
+        beta = normal(rng(66), x.shape[1])
+        for functions in (kernels, reference) if wider == 1 else (kernels,):
+            wide = x if functions is kernels else x.astype(np.float64)
+            y, mean, variance = functions.batch_norm_forward(wide, np.ones(x.shape[1]), beta)
+            assert np.array_equal(y, np.tile(beta, (rows, 1)))
+            assert np.array_equal(mean, x[0]) and not variance.any()
+
+
+def test_a_mean_that_was_rounded_is_corrected():
+    """Two neighbours among float32, 1e8 and 1e8 + 8."""
+    x = np.where(np.arange(4000)[:, None] % 4 == 0, 1e8 + 8, 1e8).astype(np.float32)
+    for first in range(2):  # the first row is one or the other
+        _, mean, variance = kernels.batch_norm_forward(x[first:], np.ones(1), np.zeros(1))
+        want = x[first:].astype(np.float64)
+        assert_close(variance, want.var(axis=0), rtol=64 * UNIT)
+        assert np.array_equal(mean, want.mean(axis=0).astype(np.float32))
+
+
 def test_nan_stays_in_its_column():
     x, gamma, beta, dy = draw(rng(64), (40, 21))
     x[3, 5], x[7, 20] = np.nan, np.inf

@@ -187,25 +187,26 @@ class BatchNormalization final : public Layer {
                    norm.sum(*run.kernels, run.buffer(partial), run.buffer(x), run.rows * per_row,
                             tile);
                  }});
-    program.add({.what = name() + " mean",
-                 .uses = {v.id, partial},
+    program.add({.what = name() + " center",
+                 .uses = {x, v.id, partial},
                  .tiles = one_tile,
                  .body = [=](const Run& run, int64_t, float*) {
-                   norm.mean(*run.kernels, v.mean(run), run.buffer(partial), run.rows * per_row);
+                   norm.center(*run.kernels, v.mean(run), run.buffer(x), run.buffer(partial),
+                               run.rows * per_row);
                  }});
-    program.add({.what = name() + " squares",
+    program.add({.what = name() + " deviations",
                  .uses = {x, v.id, partial},
                  .tiles = row_tiles,
                  .body = [=](const Run& run, int64_t tile, float*) {
-                   norm.squares(*run.kernels, run.buffer(partial), run.buffer(x), v.mean(run),
-                                run.rows * per_row, tile);
+                   norm.deviations(*run.kernels, run.buffer(partial), run.buffer(x), v.mean(run),
+                                   run.rows * per_row, tile);
                  }});
-    program.add({.what = name() + " variance",
+    program.add({.what = name() + " statistics",
                  .uses = {v.id, partial},
                  .tiles = one_tile,
                  .body = [=](const Run& run, int64_t, float*) {
-                   norm.variance(*run.kernels, v.variance(run), run.buffer(partial),
-                                 run.rows * per_row);
+                   norm.statistics(*run.kernels, v.mean(run), v.variance(run), run.buffer(partial),
+                                   run.rows * per_row);
                  }});
   }
 

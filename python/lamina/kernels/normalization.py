@@ -28,6 +28,7 @@ def batch_norm_forward(
     """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with this batch's statistics.
 
     variance = sum (x - mean)^2 / N, the biased one. Returns (y, mean, variance); NaN where N is 0.
+    The y of a constant channel is beta, however large the constant.
     `out` is a tuple of the three, in which any may be None; y may be x (in place). Error: of mean
     (n + 1) eps of the mean of |x|, of variance (n + 4) eps of it plus the square of mean's error.
     """

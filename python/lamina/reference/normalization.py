@@ -6,6 +6,7 @@ beta, mean, variance: (channels,). Below N is the number of values a channel has
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
 
 
 def _rows(x: Array) -> Array:
-    return x.reshape(-1, x.shape[-1])
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
+def _mean(x: Array) -> Array:
+    """Of each channel; NaN where there are no rows."""
+    with np.errstate(invalid="ignore"):
+        return _rows(x).sum(axis=0) / x.dtype.type(len(_rows(x)))
 
 
 def batch_norm_forward(
@@ -27,10 +34,14 @@ def batch_norm_forward(
 ) -> tuple[Array, Array, Array]:
     """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, with this batch's statistics.
 
-    variance = sum (x - mean)^2 / N, the biased one. Returns (y, mean, variance).
+    variance = sum (x - mean)^2 / N, the biased one. The mean is corrected for its rounding, so that
+    the y of a constant channel is beta. Returns (y, mean, variance).
     """
     x = real(x)
-    mean, variance = _rows(x).mean(axis=0), _rows(x).var(axis=0)
+    mean = _mean(x)
+    with np.errstate(invalid="ignore"):
+        mean = np.where(np.isfinite(mean), mean + _mean(x - mean), mean)
+    variance = _mean((x - mean) ** 2)
     return batch_norm_inference(x, gamma, beta, mean, variance, epsilon), mean, variance
 
 
