@@ -63,13 +63,22 @@ struct Tanh {
   }
 };
 
+// For products with what has vanished at an infinite x: there gelu has its limits, -0 and infinity,
+// and its derivative 0 and 1.
+LAMINA_INLINE f32x16 above_minus_infinity(f32x16 x) { return max(splat(-0x1.fffffep127f), x); }
+LAMINA_INLINE f32x16 finite(f32x16 x) {
+  return min(splat(0x1.fffffep127f), above_minus_infinity(x));
+}
+
 // x Phi(x), Phi the distribution function of the normal distribution (Hendrycks and Gimpel, 2016,
 // "Gaussian error linear units"); dy/dx = Phi(x) + x phi(x).
 struct Gelu {
-  static LAMINA_INLINE f32x16 forward(f32x16 x, f32x16) { return x * normal_cdf(x).cdf; }
+  static LAMINA_INLINE f32x16 forward(f32x16 x, f32x16) {
+    return above_minus_infinity(x) * normal_cdf(x).cdf;
+  }
   static LAMINA_INLINE f32x16 backward(f32x16 dy, f32x16 x, f32x16) {
     const NormalCdf normal = normal_cdf(x);
-    return dy * fma(x * splat(0.398942280f), normal.exponential, normal.cdf);
+    return dy * fma(finite(x) * splat(0.398942280f), normal.exponential, normal.cdf);
   }
 };
 
@@ -84,14 +93,16 @@ struct GeluTanh {
   static LAMINA_INLINE f32x16 twice_u(f32x16 x) {
     return x * fma(x * x, splat(cubic), splat(linear));
   }
-  static LAMINA_INLINE f32x16 forward(f32x16 x, f32x16) { return x * sigmoid(twice_u(clamped(x))); }
+  static LAMINA_INLINE f32x16 forward(f32x16 x, f32x16) {
+    return above_minus_infinity(x) * sigmoid(twice_u(clamped(x)));
+  }
   // s + x s (1 - s) d(2u)/dx, with s (1 - s) = e^-|2u| / (1 + e^-|2u|)^2 free of cancellation.
   static LAMINA_INLINE f32x16 backward(f32x16 dy, f32x16 x, f32x16) {
     const f32x16 inner = clamped(x), one = splat(1.0f);
     const f32x16 e = exp_nonpositive(minus_abs(twice_u(inner)));
     const f32x16 near = one / (one + e), far = e * near;
     const f32x16 slope = fma(inner * inner, splat(quadratic), splat(linear));
-    return dy * fma(x * (far * near), slope, select(x < zero(), far, near));
+    return dy * fma(inner * (far * near), slope, select(x < zero(), far, near));
   }
 };
 

@@ -56,14 +56,19 @@ LAMINA_INLINE float row_sum(const float* x, int64_t cols) {
 
 }  // namespace
 
-// max(x, 0) - x t + log(1 + e^-|x|), derivative sigmoid(x) - t
+// max(x, 0) - x t + log(1 + e^-|x|), derivative sigmoid(x) - t. Of an infinite x the limit: it is
+// computed at the largest finite one, which gives 0, or the sign of an infinity.
 void sigmoid_cross_entropy(float* loss, float* dlogits, const float* logits, const float* targets,
                            const float* weights, int64_t rows, int64_t cols, float scale) {
   mean_over_row(loss, dlogits, logits, targets, weights, rows, cols, scale,
                 [](f32x16 x, f32x16 t, f32x16& slope) {
                   const f32x16 e = exp_nonpositive(minus_abs(x));
                   slope = sigmoid_from(x, e) - t;
-                  return fnma(x, t, max(zero(), x)) + log1p_to_one(e);
+                  const f32x16 infinity = splat(__builtin_inff()), most = splat(0x1.fffffep127f);
+                  const f32x16 z = min(most, max(zero() - most, x));
+                  const f32x16 term = fnma(z, t, max(zero(), z)) + log1p_to_one(e);
+                  const mask16 grows = (abs(x) == infinity) & !(term == zero());
+                  return select(grows, term * infinity, term);
                 });
 }
 
@@ -137,7 +142,8 @@ void cross_entropy_sparse(float* loss, float* dprobabilities, const float* proba
     store(loss + i, (zero() - log_normal(clip(q))) * splat(weight), 1);
     if (dprobabilities == nullptr) continue;
 
-    const f32x16 g = select(inside(q), splat(weight * scale * inverse), zero());
+    // The weight is a factor even where clipping is active: an infinite one shows.
+    const f32x16 g = splat(weight * scale) * select(inside(q), splat(inverse), zero());
     const f32x16 pull = splat(1.0f) / clip(q);
     for_each_vector(cols, [&](int64_t j, int64_t n) {
       const f32x16 d = (splat(1.0f) - onehot(j, labels[i]) * pull) * g;

@@ -121,6 +121,16 @@ def test_in_place(case):
     assert_bits(buffer, dx)
 
 
+@pytest.mark.parametrize("approximate", [False, True])
+def test_gelu_of_infinities_is_the_limit(approximate):
+    x = np.array([-np.inf, np.inf], np.float32)
+    for functions in (kernels, reference):
+        y = functions.gelu_forward(x, approximate)
+        assert y[0] == 0 and np.signbit(y[0]) and y[1] == np.inf
+        dx = functions.gelu_backward(np.array([2, 2], np.float32), x, approximate)
+        assert list(dx) == [0, 2]
+
+
 def test_default_alphas():
     assert_bits(kernels.leaky_relu_forward([-1.0]), np.array([-0.2], np.float32))
     assert_bits(kernels.leaky_relu_backward([1.0], [-1.0]), np.array([0.2], np.float32))

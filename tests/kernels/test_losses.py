@@ -65,6 +65,20 @@ def sizes(name, x, y):
     return (1 - np.log(q).min(axis=1, initial=0)) * mass[:, 0], mass * (1 / x + 1 / (q + x))
 
 
+def test_binary_cross_entropy_of_infinite_logits_is_the_limit():
+    inf = np.inf
+    for logit, target, loss, slope in [
+        (inf, 1, 0, 0), (inf, 0, inf, 1), (-inf, 0, 0, 0), (-inf, 1, inf, -1),
+        (inf, 0.25, inf, 0.75), (-inf, 0.25, inf, -0.25), (inf, 2, -inf, -1), (-inf, -1, -inf, 1),
+        (3e38, 1, 0, 0), (-3e38, 0, 0, 0),
+    ]:  # fmt: skip
+        for function in (kernels.sigmoid_cross_entropy, reference.sigmoid_cross_entropy):
+            got = function(np.array([[logit]], np.float32), np.array([[target]], np.float32))
+            assert [got[0][0], got[1][0, 0]] == [loss, slope], (function, logit, target)
+    nan = kernels.sigmoid_cross_entropy([[np.nan], [inf], [-inf]], [[1], [np.nan], [np.nan]])
+    assert np.isnan(nan[0]).all() and np.isnan(nan[1]).all()
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_loss_and_gradient(name, weighted):

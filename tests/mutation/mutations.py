@@ -141,7 +141,31 @@ ELEMENTWISE = [
       "const f32x16 gained = zero();", "gelu's tail loses the square's rounding", "activations"),
 ]  # fmt: skip
 
+INFINITIES = [
+    M("kernels/activate.h", "return above_minus_infinity(x) * normal_cdf(x).cdf;",
+      "return x * normal_cdf(x).cdf;", "gelu of -infinity is NaN", "activations"),
+    M("kernels/activate.h", "return above_minus_infinity(x) * sigmoid(twice_u(clamped(x)));",
+      "return x * sigmoid(twice_u(clamped(x)));", "gelu_tanh of -infinity is NaN", "activations"),
+    M("kernels/activate.h", "fma(finite(x) * splat", "fma(x * splat",
+      "gelu's gradient at infinities is NaN", "activations"),
+    M("kernels/activate.h", "fma(inner * (far * near),", "fma(x * (far * near),",
+      "gelu_tanh's gradient at infinities is NaN", "activations"),
+    M("kernels/loss.cpp", "return select(grows, term * infinity, term);", "return term;",
+      "the loss of an infinite logit is finite", "losses"),
+    M("kernels/loss.cpp", "const f32x16 z = min(most, max(zero() - most, x));",
+      "const f32x16 z = x;", "the loss of an infinite logit that is right is NaN", "losses"),
+    M("kernels/loss.cpp", "splat(weight * scale) * select(inside(q), splat(inverse), zero());",
+      "select(inside(q), splat(weight * scale * inverse), zero());",
+      "an infinite weight does not show where clipping is active", "nonfinite"),
+]  # fmt: skip
+
 OPTIMIZERS = [
+    M("kernels/optimizer.cpp", "zero_where(abs(x) < splat(0x1p-126f), x)", "x",
+      "moments stay denormal", "optimizers"),
+    M("kernels/optimizer.cpp", "abs(x) < splat(0x1p-126f)", "abs(x) <= splat(0x1p-126f)",
+      "the smallest normal number counts as denormal", "optimizers"),
+    M("kernels/kernels.h", "return t % 16 == 0;", "return t % 17 == 0;",
+      "Adam clears its moments in other steps than its twin", "optimizers"),
     M("kernels/optimizer.cpp", "fnma(r, g, mu * load_upto(m + i, lanes))",
       "fma(r, g, mu * load_upto(m + i, lanes))", "momentum climbs", "optimizers"),
     M("kernels/optimizer.cpp", "nesterov ? fnma(r, g, mu * velocity) : velocity",
@@ -379,6 +403,7 @@ MUTATIONS = [
     *LIVE_TERMS,
     *PARTS,
     *ELEMENTWISE,
+    *INFINITIES,
     *OPTIMIZERS,
     *STEPS,
     *ROWS,

@@ -100,7 +100,8 @@ def gelu_forward(x: ArrayLike, approximate: bool = False, *, out: F32 | None = N
     """y = x Phi(x), Phi the normal distribution function; approximate: Phi(x) is replaced by
     (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.
 
-    Error: 8 eps |x|. Source: Hendrycks and Gimpel, arXiv 1606.08415.
+    Of infinities the limits: -0 and infinity. Error: 8 eps |x|. Source: Hendrycks and Gimpel, arXiv
+    1606.08415.
     """
     function = _core.gelu_tanh_forward if approximate else _core.gelu_forward
     return function(x, 0.0, out)

@@ -4,8 +4,8 @@ Every function takes (rows, cols) predictions or logits, targets, sample_weight 
 (all ones), and scale; it returns (loss, d): loss (rows,) with loss_i = w_i L_i, and d (rows, cols),
 the gradient of scale sum_i loss_i with respect to the first argument. With scale = 1 / rows that
 is Keras's "sum_over_batch_size". Targets are (rows, cols); labels are (rows,), any integer dtype,
-in [0, cols). `out` is a tuple (loss, d), in which either may be None; d may be the first argument
-(in place).
+in [0, cols). Targets are finite, or NaN. `out` is a tuple (loss, d), in which either may be None; d
+may be the first argument (in place).
 
 Errors: ValueError where the shapes do not fit, or for a label out of range, which is named with
 its position; TypeError for labels that are not integers. Error bounds are of one row, with weight
@@ -67,8 +67,9 @@ def sigmoid_cross_entropy(
     """L = mean_j [-t_j log s_j - (1 - t_j) log(1 - s_j)], s = sigmoid(z);
     dL/dz_j = (s_j - t_j) / cols.
 
-    Computed as max(z, 0) - z t + log(1 + e^-|z|), in which nothing overflows. Error: (cols / 16 +
-    16) eps of the mean of 1 + |z_j| + |z_j t_j|, of d 16 eps (1 + |t_j|) / cols.
+    Computed as max(z, 0) - z t + log(1 + e^-|z|), in which nothing overflows; of an infinite z the
+    limit, which is 0 where t is right and else infinite. Error: (cols / 16 + 16) eps of the mean of
+    1 + |z_j| + |z_j t_j|, of d 16 eps (1 + |t_j|) / cols.
     """
     return _core.sigmoid_cross_entropy(logits, targets, sample_weight, scale, out)
 
@@ -113,8 +114,9 @@ def cross_entropy_sparse(
 ) -> tuple[F32, F32]:
     """L = -log clip(q_label), q = p / sum_k p_k, clip to [1e-7, 1 - 1e-7] as Keras has it.
 
-    The gradient is that of cross_entropy_onehot with t one-hot. Error: (cols / 16 + 16) eps
-    (1 + L), of d (cols / 16 + 32) eps / (q_label sum_k p_k).
+    The gradient is that of cross_entropy_onehot with t one-hot. Where the sum is infinite, a finite
+    p_label is clipped, an infinite one gives NaN. Error: (cols / 16 + 16) eps (1 + L), of d
+    (cols / 16 + 32) eps / (q_label sum_k p_k).
     """
     return _core.cross_entropy_sparse(probabilities, labels, sample_weight, scale, out)
 

@@ -102,24 +102,33 @@ def _tanh_argument(x: Array) -> Array:
     return _SQRT_2_OVER_PI * (x + _CUBIC * x**3)
 
 
+def _finite(x: Array) -> Array:
+    """x with infinities as the largest numbers, whose product with a vanished factor is 0."""
+    largest = np.finfo(x.dtype).max
+    return np.clip(x, -largest, largest)
+
+
 def gelu_forward(x: ArrayLike, approximate: bool = False) -> Array:
     """y = x Phi(x); approximately x (1 + tanh u) / 2 with u = sqrt(2 / pi) (x + 0.044715 x^3).
 
     (1 + tanh u) / 2 is sigmoid(2 u), which keeps its digits where u is very negative.
+    At infinities the limits: -0 and infinity.
     Source: Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016.
     """
     x = real(x)
-    return x * (sigmoid_forward(2 * _tanh_argument(x)) if approximate else _normal_cdf(x))
+    above = np.maximum(x, np.finfo(x.dtype).min)
+    return above * (sigmoid_forward(2 * _tanh_argument(x)) if approximate else _normal_cdf(x))
 
 
 def gelu_backward(dy: ArrayLike, x: ArrayLike, approximate: bool = False) -> Array:
     """dx = dy (Phi(x) + x phi(x)), phi the normal density; approximately, with s = sigmoid(2 u),
-    dx = dy (s + 2 x s (1 - s) du/dx)."""
+    dx = dy (s + 2 x s (1 - s) du/dx). At infinities the limits: 0 and dy."""
     dy, x = real(dy), real(x)
     if approximate:
+        x = np.clip(x, -1e3, 1e3)  # beyond, s is 0 or 1, and x^3 might overflow
         u = _tanh_argument(x)
         s = sigmoid_forward(2 * u)
         du = _SQRT_2_OVER_PI * (1 + 3 * _CUBIC * x**2)
         return dy * (s + 2 * x * s * sigmoid_forward(-2 * u) * du)
     density = np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
-    return dy * (_normal_cdf(x) + x * density)
+    return dy * (_normal_cdf(x) + _finite(x) * density)

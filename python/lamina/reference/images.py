@@ -3,8 +3,9 @@
 Images are NHWC: (batch, height, width, channels). Along one axis of n inputs, a window of k taps
 with dilation d reaches over r = (k - 1) d + 1 inputs. padding "valid" keeps the windows inside:
 floor((n - r) / stride) + 1 outputs. "same" gives ceil(n / stride) outputs and adds
-max((outputs - 1) stride + r - n, 0) zeros, the odd one at the end, as TensorFlow does. Sizes may
-be one int or a pair.
+max((outputs - 1) stride + r - n, 0) zeros, the odd one at the end, as TensorFlow does. Where a tap
+meets one of these it is left out: zero times an infinite weight does not come in. Sizes may be one
+int or a pair.
 """
 
 from __future__ import annotations
@@ -27,18 +28,25 @@ def _pair(v: Sizes) -> tuple[int, int]:
     return (v, v) if isinstance(v, (int, np.integer)) else (v[0], v[1])
 
 
-def _axis(n: int, k: int, stride: int, dilation: int, padding: str) -> tuple[int, int, int]:
-    """(outputs, zeros before, zeros after) along one axis."""
+def _axis(n: int, k: int, stride: int, dilation: int, padding: str) -> tuple[int, int]:
+    """(outputs, zeros before) along one axis."""
     reach = (k - 1) * dilation + 1
     if padding == "valid":
-        return (n - reach) // stride + 1, 0, 0
+        return (n - reach) // stride + 1, 0
     outputs = -(-n // stride)
-    total = max((outputs - 1) * stride + reach - n, 0)
-    return outputs, total // 2, total - total // 2
+    return outputs, max((outputs - 1) * stride + reach - n, 0) // 2
+
+
+def _inside(n: int, outputs: int, stride: int, first: int) -> tuple[slice, slice]:
+    """The outputs whose tap, at input first + output * stride, lies in [0, n), and those inputs."""
+    begin = max(-(first // stride), 0)
+    end = max(min((n - 1 - first) // stride + 1, outputs), begin)
+    start = first + begin * stride
+    return slice(begin, end), slice(start, start + (end - begin) * stride, stride)
 
 
 class _Geometry:
-    """Output size, padding and, for every tap of the kernel, the pixels it meets.
+    """Output size and, for every tap of the kernel, the pixels it meets.
 
     image: the shape of all images, NHWC.
     """
@@ -62,30 +70,25 @@ class _Geometry:
         )
         self.height, self.width = image[1:3]
         self.out_height, self.out_width = rows[0], columns[0]
-        self.pad = (0, 0), rows[1:], columns[1:], (0, 0)
+        self.top, self.left = rows[1], columns[1]
 
-    def taps(self) -> Iterator[tuple[int, int, tuple[slice, slice, slice]]]:
-        """Yields (i, j, where): padded[where] is what tap (i, j) meets at every output pixel."""
+    def taps(self) -> Iterator[tuple[int, int, tuple[slice, ...], tuple[slice, ...]]]:
+        """Yields (i, j, at, where): at the output pixels y[at] tap (i, j) meets x[where]; at the
+        others it lies outside the image."""
         (sh, sw), (dh, dw) = self.strides, self.dilation
+        every = slice(None)
         for i in range(self.kernel_size[0]):
+            out_rows, rows = _inside(self.height, self.out_height, sh, i * dh - self.top)
             for j in range(self.kernel_size[1]):
-                rows = slice(i * dh, i * dh + (self.out_height - 1) * sh + 1, sh)
-                columns = slice(j * dw, j * dw + (self.out_width - 1) * sw + 1, sw)
-                yield i, j, (slice(None), rows, columns)
-
-    def padded(self, x: Array) -> Array:
-        return np.pad(x, self.pad)
-
-    def cropped(self, x: Array) -> Array:
-        top, left = self.pad[1][0], self.pad[2][0]
-        return x[:, top : top + self.height, left : left + self.width]
+                out_columns, columns = _inside(self.width, self.out_width, sw, j * dw - self.left)
+                yield i, j, (every, out_rows, out_columns), (every, rows, columns)
 
     def windows(self) -> Iterator[tuple[int, int, slice, slice]]:
         """Yields (oi, oj, rows, columns): the part of the image under each output pixel."""
         (kh, kw), (sh, sw) = self.kernel_size, self.strides
         for oi in range(self.out_height):
             for oj in range(self.out_width):
-                i, j = oi * sh - self.pad[1][0], oj * sw - self.pad[2][0]
+                i, j = oi * sh - self.top, oj * sw - self.left
                 rows = slice(max(i, 0), min(i + kh, self.height))
                 columns = slice(max(j, 0), min(j + kw, self.width))
                 yield oi, oj, rows, columns
@@ -101,15 +104,14 @@ def conv2d_forward(
 ) -> Array:
     """y[n, oi, oj, f] = bias[f] + sum_{i, j, c} x[n, oi sh + i dh, oj sw + j dw, c] k[i, j, c, f].
 
-    x: (n, height, width, channels), padded with zeros; kernel: (kh, kw, channels, filters).
+    x: (n, height, width, channels); kernel: (kh, kw, channels, filters).
     Returns (n, out_height, out_width, filters). It is a correlation: the kernel is not flipped.
     """
     x, kernel = real(x), real(kernel)
     g = _Geometry(x.shape, kernel.shape[:2], strides, padding, dilation)
-    x = g.padded(x)
     y = np.zeros((len(x), g.out_height, g.out_width, kernel.shape[3]), x.dtype)
-    for i, j, where in g.taps():
-        y += x[where] @ kernel[i, j]
+    for i, j, at, where in g.taps():
+        y[at] += x[where] @ kernel[i, j]
     return y if bias is None else y + bias
 
 
@@ -124,10 +126,10 @@ def conv2d_backward_input(
     """dx, of input_shape: every tap sends dy k^T back to where it read."""
     dy, kernel = real(dy), real(kernel)
     g = _Geometry(input_shape, kernel.shape[:2], strides, padding, dilation)
-    dx = g.padded(np.zeros(input_shape, dy.dtype))
-    for i, j, where in g.taps():
-        dx[where] += dy @ kernel[i, j].T
-    return g.cropped(dx)
+    dx = np.zeros(input_shape, dy.dtype)
+    for i, j, at, where in g.taps():
+        dx[where] += dy[at] @ kernel[i, j].T
+    return dx
 
 
 def conv2d_backward_kernel(
@@ -144,10 +146,9 @@ def conv2d_backward_kernel(
     """
     dy, x = real(dy), real(x)
     g = _Geometry(x.shape, kernel_size, strides, padding, dilation)
-    x = g.padded(x)
     dkernel = np.zeros((*g.kernel_size, x.shape[3], dy.shape[3]), x.dtype)
-    for i, j, where in g.taps():
-        dkernel[i, j] = np.tensordot(x[where], dy, axes=((0, 1, 2), (0, 1, 2)))
+    for i, j, at, where in g.taps():
+        dkernel[i, j] = np.tensordot(x[where], dy[at], axes=((0, 1, 2), (0, 1, 2)))
     return dkernel
 
 

@@ -58,11 +58,14 @@ def softmax_cross_entropy_onehot(
     sample_weight: ArrayLike | None = None,
     scale: float = 1.0,
 ) -> tuple[Array, Array]:
-    """L = -sum_j t_j log softmax(z)_j; dL/dz_j = softmax(z)_j sum_k t_k - t_j."""
+    """L = -sum_j t_j log softmax(z)_j, without what has t_j = 0, as an infinite z_j may be there;
+    dL/dz_j = softmax(z)_j sum_k t_k - t_j."""
     z, t = real(logits), real(targets)
     log_p = log_softmax_forward(z)
     d = np.exp(log_p) * t.sum(axis=1, keepdims=True) - t
-    return _weighted(-(t * log_p).sum(axis=1), d, sample_weight, scale)
+    with np.errstate(invalid="ignore"):
+        terms = np.where(t == 0, 0, t * log_p)
+    return _weighted(-terms.sum(axis=1), d, sample_weight, scale)
 
 
 def sigmoid_cross_entropy(
@@ -74,10 +77,15 @@ def sigmoid_cross_entropy(
     """L = mean_j [-t_j log s_j - (1 - t_j) log(1 - s_j)], s = sigmoid(z);
     dL/dz_j = (s_j - t_j) / cols.
 
-    The bracket is max(z, 0) - z t + log(1 + e^-|z|), in which nothing overflows.
+    The bracket is max(z, 0) - z t + log(1 + e^-|z|), in which nothing overflows. Where z is
+    infinite it is |z| times 1 - t for a positive and t for a negative z, and 0 where that is 0.
     """
     z, t = real(logits), real(targets)
-    loss = np.maximum(z, 0) - z * t + np.log1p(np.exp(-np.abs(z)))
+    off = np.where(z > 0, 1 - t, t)
+    with np.errstate(invalid="ignore"):
+        limit = np.where(off == 0, 0, np.abs(z) * off)
+        loss = np.maximum(z, 0) - z * t + np.log1p(np.exp(-np.abs(z)))
+    loss = np.where(np.isinf(z), limit, loss)
     d = (sigmoid_forward(z) - t) / z.shape[1]
     return _weighted(_mean(loss), d, sample_weight, scale)
 
@@ -134,9 +142,13 @@ def cross_entropy_sparse(
     sample_weight: ArrayLike | None = None,
     scale: float = 1.0,
 ) -> tuple[Array, Array]:
-    """L = -log clip(q_label), q = p / sum_k p_k: the above with t one-hot."""
+    """L = -log clip(q_label), q = p / sum_k p_k: the above with t one-hot, but nothing else of q
+    is read. Where the sum is infinite, a finite p_label is clipped, an infinite one gives NaN."""
     p = real(probabilities)
-    return cross_entropy_onehot(p, _one_hot(labels, p), sample_weight, scale)
+    S = p.sum(axis=1, keepdims=True)
+    q, inside = _clip(np.take_along_axis(p, np.asarray(labels)[:, None], axis=1) / S)
+    d = np.where(inside, (1 - _one_hot(labels, p) / q) / S, 0)
+    return _weighted(-np.log(q[:, 0]), d, sample_weight, scale)
 
 
 def binary_cross_entropy(

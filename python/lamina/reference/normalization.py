@@ -73,8 +73,8 @@ def batch_norm_backward(
     """
     dy, x = real(dy), real(x)
     rstd = 1 / np.sqrt(real(variance) + epsilon)
-    h = (x - mean) * rstd
+    d, N = x - mean, max(1, len(_rows(x)))
     dbeta = _rows(dy).sum(axis=0)
-    dgamma = _rows(dy * h).sum(axis=0)
-    N = len(_rows(x))
-    return gamma * rstd * (dy - dbeta / N - h * dgamma / N), dgamma, dbeta
+    dgamma = _rows(dy * d).sum(axis=0) * rstd
+    a = gamma * rstd
+    return a * dy - (a * rstd * dgamma / N * d + a * dbeta / N), dgamma, dbeta
