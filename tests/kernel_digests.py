@@ -1,5 +1,6 @@
 """Prints a SHA-256 for every kernel's results on fixed inputs, as JSON. test_isas.py runs it once
-for each instruction set and number of threads, and asks for the same answer.
+for each instruction set and number of threads, and asks for the same answer. With CALLER=flushed
+every kernel is called by a thread that flushes denormals and traps whatever NumPy can trap.
 """
 
 import hashlib
@@ -9,8 +10,27 @@ import os
 import numpy as np
 
 import lamina as la
+from float_state import flushed
 from kernel_inputs import all_finite, normal, rng
-from lamina import kernels
+from lamina import kernels as plain_kernels
+
+
+class Kernels:
+    """lamina.kernels, each called in the state that the environment asks for."""
+
+    def __getattr__(self, name):
+        kernel = getattr(plain_kernels, name)
+        if os.environ.get("CALLER") != "flushed":
+            return kernel
+
+        def call(*arguments, **options):
+            with flushed(), np.errstate(all="raise"):
+                return kernel(*arguments, **options)
+
+        return call
+
+
+kernels = Kernels()
 
 
 def digest(results):
@@ -142,11 +162,30 @@ def the_rest(g):
     yield "sgd_step momentum", [kernels.sgd_step(w, dw, 0.1, 0.9, False, m), m]
     yield "sgd_step nesterov", [kernels.sgd_step(w, dw, 0.1, 0.9, True, m), m]
     v = np.abs(dw) * 10 ** g.uniform(-30, 3, size=1001).astype(np.float32)
-    for step in (1, 7, 1000):
+    for step in (1, 7, 1000, 1008):
         yield f"adam_step {step}", [kernels.adam_step(w, m, v, dw, step), m, v]
 
 
-GROUPS = (element_by_element, by_row, products, images, the_rest, products_of_parts)
+def tiny(g):
+    """Numbers whose products are denormal, and denormals; also such that float64 inputs become."""
+    for power in (-64, -130):
+
+        def small(*shape, power=power):
+            return g.normal(size=shape) * 2.0**power
+
+        x, w = small(37, 70), small(70, 40)
+        yield f"gemm of 2^{power}", [kernels.gemm(x, w), kernels.gemm(x, 1e3 * w, alpha=1e-2)]
+        image, taps = small(2, 9, 8, 17), small(3, 3, 17, 20)
+        y = kernels.conv2d_forward(image, taps, padding="same")
+        yield f"conv2d of 2^{power}", [y]
+        sums = [kernels.column_sums(x), kernels.row_sums(x), kernels.relu_forward(x)]
+        yield f"sums of 2^{power}", [*sums, kernels.mean_squared_error(x, small(37, 70))]
+        v, m, dw = (np.zeros(70, np.float32) for _ in range(3))
+        dw[:] = x[0]
+        yield f"sgd of 2^{power}", [kernels.sgd_step(v, dw, 0.1, 0.9, False, m), m]
+
+
+GROUPS = (element_by_element, by_row, products, images, the_rest, products_of_parts, tiny)
 
 if __name__ == "__main__":
     found = {name: digest(r) for i, group in enumerate(GROUPS) for name, r in group(rng(200, i))}

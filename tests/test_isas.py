@@ -15,14 +15,15 @@ from pathlib import Path
 import pytest
 
 import lamina
+from float_state import CAN_FLUSH
 from lamina import _core
 
 HERE = Path(__file__).parent
 CONFIG = _core.show_config()
 
 
-def run(isa, *arguments, threads=None):
-    environment = {**os.environ, "LAMINA_ISA": isa}
+def run(isa, *arguments, threads=None, caller=""):
+    environment = {**os.environ, "LAMINA_ISA": isa, "CALLER": caller}
     if threads is not None:
         environment["LAMINA_NUM_THREADS"] = str(threads)
     search = [str(HERE), str(Path(lamina.__file__).parents[1])]
@@ -63,8 +64,8 @@ def test_the_kernels_pass_their_tests(isa):
 @pytest.fixture(scope="module")
 def digests():
     @functools.cache
-    def of(isa, threads):
-        result = run(isa, HERE / "kernel_digests.py", threads=threads)
+    def of(isa, threads, caller=""):
+        result = run(isa, HERE / "kernel_digests.py", threads=threads, caller=caller)
         assert result.returncode == 0, result.stderr
         return json.loads(result.stdout)
 
@@ -95,6 +96,13 @@ def test_the_same_bits_for_any_number_of_threads(digests):
     one = digests(CONFIG["isa"], 1)
     for threads in (2, 3):
         assert differing(digests(CONFIG["isa"], threads), one) == []
+
+
+@pytest.mark.skipif(not CAN_FLUSH, reason="how to flush is known for Linux, x86-64 and AArch64")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_same_bits_whatever_the_caller_s_state(threads, digests):
+    isa = CONFIG["isa"]
+    assert differing(digests(isa, threads, "flushed"), digests(isa, threads)) == []
 
 
 def test_an_instruction_set_that_is_not_there_is_an_error():

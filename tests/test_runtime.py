@@ -11,6 +11,7 @@ import pytest
 
 import lamina as la
 from allocations import run_counted
+from float_state import CAN_FLUSH, flushed
 from lamina import _core
 
 
@@ -136,15 +137,50 @@ def test_a_smaller_last_batch_stays_within_the_scratch_of_a_full_one(
     assert run_counted(SMALLER_BATCH_SCRIPT, tmp_path, precision) == [["0"]]
 
 
-def test_denormals_are_flushed_inside_the_engine_only():
+@pytest.mark.skipif(not CAN_FLUSH, reason="how to flush is known for Linux, x86-64 and AArch64")
+def test_the_engine_computes_in_a_state_of_its_own():
     tiny = np.full((3000, 40), 1e-40, np.float32)
-    model = la.Sequential([la.layers.Input((40,)), la.layers.Rescaling(1.0)])
+    states = []
+
+    class Look(la.layers.Layer):
+        def forward(self, x, training):
+            states.append(float(np.float32(2.0**-126) * np.float32(0.5)))
+            return x
+
+    model = la.Sequential([la.layers.Input((40,)), la.layers.Rescaling(1.0), Look()])
     for threads in (1, 3):
         la.set_num_threads(threads, oversubscribe=True)
-        assert np.array_equal(model.predict(tiny, verbose=0), np.zeros_like(tiny))
-        # The caller's state is as it was, on this thread and on the pool's.
-        assert np.float32(1e-40) * np.float32(0.5) > 0
-        assert np.array_equal(la.kernels.relu_forward(tiny), tiny)
+        with flushed():
+            assert np.array_equal(model.predict(tiny, verbose=0).view("u4"), tiny.view("u4"))
+            # The caller's state is as it was, and that of a user's layer is the caller's.
+            assert np.float32(2.0**-126) * np.float32(0.5) == 0
+            assert set(states) == {0.0}
+        assert np.float32(2.0**-126) * np.float32(0.5) > 0
+
+
+def test_numpy_s_error_state_changes_nothing_inside():
+    """What overflows or underflows on the way to float32 is infinite or 0, and no exception."""
+    wide = np.array([[1e300, -1e300, 1e-300, 1.0]] * 6)
+    y = np.arange(6) % 4
+    weight = np.full(6, 1e-300)
+    with np.errstate(all="raise"):
+        for code in ("f8", ">f8", "g"):
+            x = wide.astype(code)
+            model = la.Sequential([la.layers.Input((4,)), la.layers.Rescaling(1.0)])
+            want = [[np.inf, -np.inf, 0, 1]] * 6
+            assert np.array_equal(model.predict(x, verbose=0), want)
+            assert np.array_equal(model(x), want)
+            assert np.array_equal(la.activations.linear(x), want)
+            assert np.array_equal(la.kernels.add_bias(x, np.zeros(4)), want)
+        model = la.Sequential([la.layers.Input((4,)), la.layers.Dense(4)])
+        model.compile("adam", la.losses.SparseCategoricalCrossentropy(from_logits=True))
+        model.fit(wide[:, 2:3] * np.ones(4), y, sample_weight=weight, verbose=0)
+        model.fit(np.ones((6, 4)), y, class_weight={0: 1e-300}, verbose=0)
+        model.set_weights([np.full((4, 4), 1e-300), np.zeros(4)])
+        smooth = la.losses.CategoricalCrossentropy(label_smoothing=0.1)
+        assert smooth(np.full((6, 4), 1e-300), np.full((6, 4), 0.25)) > 0
+        for initializer in (la.initializers.RandomNormal, la.initializers.TruncatedNormal):
+            initializer(stddev=1e-40)((30, 30))
 
 
 def test_threads_can_be_set():

@@ -1,5 +1,7 @@
 #include "bindings/arrays.h"
 
+#include <optional>
+
 #include "bindings/dtypes.h"
 #include "cpu/memory.h"
 
@@ -17,6 +19,27 @@ std::string position(const Shape& shape, int64_t flat) {
   }
   return text;
 }
+
+// numpy.errstate(all="ignore") for one scope: what does not fit becomes infinite or 0, whatever the
+// caller has set with numpy.seterr.
+class QuietNumpy {
+ public:
+  QuietNumpy() : scope_(py::module_::import("numpy").attr("errstate")(py::arg("all") = "ignore")) {
+    scope_.attr("__enter__")();
+  }
+  ~QuietNumpy() {
+    try {
+      scope_.attr("__exit__")(py::none(), py::none(), py::none());
+    } catch (py::error_already_set& error) {
+      error.discard_as_unraisable("numpy.errstate");
+    }
+  }
+  QuietNumpy(const QuietNumpy&) = delete;
+  QuietNumpy& operator=(const QuietNumpy&) = delete;
+
+ private:
+  py::object scope_;
+};
 
 template <class T>
 Array<const T> converted(const py::array& array) {
@@ -88,7 +111,10 @@ Floats Call::floats(const char* argument, py::handle value) {
   if (kind != 'f' && kind != 'i' && kind != 'u' && kind != 'b') {
     throw type_error(std::string(argument) + " must hold real numbers, got " + describe(array));
   }
+  std::optional<QuietNumpy> quiet;
+  if (kind == 'f' && array.itemsize() != sizeof(float)) quiet.emplace();
   Floats result = converted<float>(array);
+  quiet.reset();
   remember(argument, result.data, result.size() * static_cast<int64_t>(sizeof(float)));
   return result;
 }

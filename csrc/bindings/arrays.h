@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "bindings/gil.h"
+#include "cpu/float_state.h"
 #include "cpu/parallel.h"
 #include "ops/pieces.h"
 #include "ops/window.h"
@@ -45,6 +46,7 @@ struct Array {
 using Floats = Array<const float>;
 using FloatsOut = Array<float>;
 
+// One call of a kernel from Python, checked and computed in the default floating-point state.
 class Call {
  public:
   explicit Call(const char* function) : function_(function) {}
@@ -101,6 +103,7 @@ class Call {
   void check_overlap(const char* argument, const void* data, int64_t bytes,
                      std::initializer_list<std::string_view> in_place) const;
 
+  DefaultFloatState state_;
   std::string function_;
   std::vector<Memory> memory_;
 };

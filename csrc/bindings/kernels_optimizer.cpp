@@ -47,7 +47,8 @@ py::array adam_step(py::handle w_in, py::handle m_in, py::handle v_in, py::handl
   call.check_shape("dw", dw.shape, w.shape);
   const FloatsOut m = call.in_out("m", m_in, w.shape);
   const FloatsOut v = call.in_out("v", v_in, w.shape);
-  const auto t = static_cast<double>(call.integer("step", step_in, 1));
+  const int64_t count = call.integer("step", step_in, 1);
+  const auto t = static_cast<double>(count);
   const double rate = call.number("learning_rate", rate_in);
   // In double, as Python gave them: 1 - beta_2 of a float32 has lost four digits.
   const double b1 = call.real("beta_1", beta_1, 0.0, kBelowOne);
@@ -56,7 +57,8 @@ py::array adam_step(py::handle w_in, py::handle m_in, py::handle v_in, py::handl
   const AdamStep step{.rate = static_cast<float>(corrected),
                       .decay_1 = static_cast<float>(1.0 - b1),
                       .decay_2 = static_cast<float>(1.0 - b2),
-                      .epsilon = call.number("epsilon", epsilon, kLeastEpsilon, kInfinity)};
+                      .epsilon = call.number("epsilon", epsilon, kLeastEpsilon, kInfinity),
+                      .clears = clears_moments(count)};
   for_elements(w.size(), [&](int64_t i, int64_t n) {
     kernels().adam_step(w.data + i, m.data + i, v.data + i, dw.data + i, n, step);
   });

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <exception>
 
+#include "cpu/float_state.h"
 #include "cpu/function_ref.h"
 #include "cpu/memory.h"
 
@@ -95,7 +96,8 @@ class Pace {
   Clock::time_point until_{};  // of a settled phase; none yet
 };
 
-// Calls lead(team, count) on worker 0 of one region, with `count` workers to hand tiles to.
+// Calls lead(team, count) on worker 0 of one region, with `count` workers to hand tiles to. The
+// others compute in the default state too: what they would have is that of whoever started them.
 template <class Lead>
 void with_team(int workers, Lead&& lead) {
   Team team(workers);
@@ -103,6 +105,7 @@ void with_team(int workers, Lead&& lead) {
   const auto begin = std::chrono::steady_clock::now();
   auto done = begin;
   parallel_region(workers, [&](int worker, int count) {
+    const DefaultFloatState state;
     if (worker != 0) return team.help(worker);
     try {
       lead(team, count);

@@ -72,9 +72,9 @@ bool Optimizer::update(const Run& run, int64_t begin, int64_t n) const {
   float* w = run.parameters + begin;
   const float* dw = run.gradients + begin;
   if (kind == Kind::adam) {
-    return k.adam_step(
-        w, slots[0]->data() + begin, slots[1]->data() + begin, dw, n,
-        {rate_, static_cast<float>(1.0 - beta_1), static_cast<float>(1.0 - beta_2), epsilon});
+    return k.adam_step(w, slots[0]->data() + begin, slots[1]->data() + begin, dw, n,
+                       {rate_, static_cast<float>(1.0 - beta_1), static_cast<float>(1.0 - beta_2),
+                        epsilon, clears_moments(iterations)});
   }
   if (slots.empty()) return k.sgd_step(w, dw, n, rate_);
   return k.sgd_momentum_step(w, slots[0]->data() + begin, dw, n, rate_, momentum, nesterov);

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "cpu/denormals.h"
+#include "cpu/float_state.h"
 #include "cpu/memory.h"
 #include "cpu/parallel.h"
 #include "cpu/precision.h"

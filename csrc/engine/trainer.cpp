@@ -6,8 +6,8 @@
 #include <string>
 #include <utility>
 
-#include "cpu/denormals.h"
 #include "cpu/dispatch.h"
+#include "cpu/float_state.h"
 
 namespace lamina::engine {
 namespace {
@@ -177,6 +177,8 @@ bool Trainer::next_batch() {
 int64_t Trainer::run(int64_t batches, double seconds, const std::function<void()>& service) {
   const int64_t left = pass_.count - position_;
   if (left <= 0 || batches <= 0) return 0;
+  run_.caller = float_state();
+  const DefaultFloatState default_state;
   run_.kernels = &kernels();
   run_.rows = std::min(pass_.batch, left);
   run_.workers = num_threads();
@@ -197,7 +199,6 @@ int64_t Trainer::run(int64_t batches, double seconds, const std::function<void()
   const auto begin = Clock::now();
   const auto deadline = begin + std::chrono::duration<double>(std::min(seconds, 1e9));
   auto batch_begin = begin, serviced = begin;
-  run_.caller = float_state();
   const auto serve = [&](Clock::time_point now) {
     if (!service || now - serviced < kServiceEvery) return;
     serviced = now;
@@ -210,7 +211,7 @@ int64_t Trainer::run(int64_t batches, double seconds, const std::function<void()
   Team team(workers);
   std::exception_ptr failure;
   parallel_region(workers, [&](int index, int count) {
-    const FlushDenormals flush;
+    const DefaultFloatState state;
     if (index != 0) return team.help(index);
     workers_ = run_.workers = count;
     try {

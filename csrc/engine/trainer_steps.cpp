@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "cpu/denormals.h"
+#include "cpu/float_state.h"
 #include "engine/trainer.h"
 #include "ops/pieces.h"
 

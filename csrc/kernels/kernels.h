@@ -149,7 +149,9 @@ struct AdamStep {
   // 1 - beta, rounded once from double: 1 - float(0.999) would be off by 1e-5 of itself.
   float decay_1, decay_2;
   float epsilon;
+  bool clears;  // moments that are denormal
 };
+constexpr bool clears_moments(int64_t t) { return t % 16 == 0; }
 
 struct Kernels {
   const char* isa;
@@ -357,10 +359,12 @@ struct Kernels {
   // --- optimizer.cpp: n parameters, one pass; true only if all are finite after it ---------------
   // w -= rate * dw
   bool (*sgd_step)(float* w, const float* dw, int64_t n, float rate);
-  // m = momentum * m - rate * dw;  w += m, or with nesterov w += momentum * m - rate * dw
+  // m = momentum * m - rate * dw, zero where that is denormal;  w += m, or with nesterov
+  // w += momentum * m - rate * dw
   bool (*sgd_momentum_step)(float* w, float* m, const float* dw, int64_t n, float rate,
                             float momentum, bool nesterov);
-  // m += decay_1 (dw - m);  v += decay_2 (dw^2 - v);  w -= rate * m / (sqrt(v) + epsilon)
+  // m += decay_1 (dw - m);  v += decay_2 (dw^2 - v);  w -= rate * m / (sqrt(v) + epsilon). If the
+  // step clears, m and v become zero where they are denormal, before w is updated.
   bool (*adam_step)(float* w, float* m, float* v, const float* dw, int64_t n, const AdamStep& step);
 };
 

@@ -20,6 +20,7 @@
 //                                                           one; p on a multiple of 64 bytes
 //           finish_streams()                                before anyone else may read them
 //   mask16  a & b, a | b, !a, select(m, a, b) = m ? a : b (f32x16 and i32x16), any(m)
+//           zero_where(m, a) = m ? 0 : a                    cheaper than select
 //           to_bits(m)                                      bit i is lane i's
 //   i32x16  load/store as above, splat; a + b, a - b, a & b, a | b, a ^ b, shift_left<n>(a),
 //           shift_right<n>(a) (logical), shift_right_signed<n>(a)

@@ -11,7 +11,8 @@
 //                                each rounded to nearest, denormal operands and results zeros
 //
 // kernels/tiles/amx.h is the hardware's; kernels/tiles/emulated.h does the same in f32x16, bit for
-// bit, wherever denormals are flushed.
+// bit, where denormals are flushed as x86 does it: AArch64 flushes before rounding, which may turn
+// half a unit below the smallest normal number into zero there.
 #pragma once
 
 #include "kernels/simd.h"

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "cpu/denormals.h"
+#include "cpu/float_state.h"
 #include "ops/pieces.h"
 #include "ops/window.h"
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cpu/denormals.h"
+#include "cpu/float_state.h"
 #include "ops/pieces.h"
 
 namespace lamina::ops {
@@ -128,7 +128,6 @@ void SplitProduct::run(const Kernels& kernels, float* c, const float* a, const f
 void SplitProduct::run(const Kernels& kernels, float* c, const SplitPanel& panel,
                        const float* other, int64_t begin, int64_t end, const GemmEpilogue* epilogue,
                        int64_t tile, float* scratch) const {
-  const FlushDenormals flush;
   const Tile t = tile_at(tile);
   const int64_t rows = ceil_div(t.rows, kUnitSide), columns = ceil_div(t.columns, kUnitSide);
   float *sums = scratch, *parts = scratch + rows * columns * kSquare;
@@ -138,6 +137,7 @@ void SplitProduct::run(const Kernels& kernels, float* c, const SplitPanel& panel
     const int64_t first = panel_is_b ? t.row : t.column;  // of the other operand
     const float* at =
         other + first / kUnitSide * split_block() + p / kUnitTerms * mode.parts * kUnitTile;
+    const FlushDenormals flush;
     if (panel_is_b) {
       panel.split(kernels, parts, block, t.column, t.columns, p, terms, mode.parts);
       mode.unit->multiply(sums, at, parts,

@@ -67,6 +67,7 @@ def _bits(n: int, seed: int, step: int) -> np.ndarray:
     return kernels.random_bits(n, seed & _MASK, layer=0, step=step)
 
 
+@np.errstate(under="ignore")
 def _moved(part: np.ndarray, scale: float, shift: float | None) -> None:
     """scale x + shift of a chunk, while a cache holds it."""
     part *= np.float32(scale)

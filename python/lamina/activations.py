@@ -47,6 +47,7 @@ def _kernels() -> ModuleType:
     return kernels
 
 
+@np.errstate(all="ignore")
 def linear(x: ArrayLike) -> Output:
     """x."""
     return output(np.array(x, np.float32))

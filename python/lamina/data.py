@@ -51,10 +51,17 @@ def is_sparse(value: Any) -> bool:
     return hasattr(value, "toarray") and hasattr(value, "nnz")
 
 
+@np.errstate(all="ignore")
+def rounded(array: np.ndarray) -> np.ndarray:
+    """`array` as float32, contiguous and aligned. What does not fit becomes infinite or 0, whatever
+    numpy.seterr says: that is the user's, for code of his own."""
+    return np.require(array, np.float32, ["C", "A"])
+
+
 def as_rows(array: np.ndarray) -> np.ndarray:
     """The same numbers, a copy only if the core cannot read them in place."""
     if array.dtype not in _NATIVE or not array.dtype.isnative or not array.flags.aligned:
-        return np.array(array, np.float32, order="C")
+        return rounded(array)
     if array.ndim and len(array) and not array[0].flags.c_contiguous:
         return np.ascontiguousarray(array)
     return array
@@ -64,7 +71,7 @@ def to_float32(array: np.ndarray, what: str) -> np.ndarray:
     """`array` as float32; ValueError for a number beyond its range. NaN and infinities pass."""
     if array.dtype.kind == "f" and array.dtype.itemsize > 4:
         _raise_at(array, what, "", lambda part: ~np.isfinite(part) | (np.abs(part) <= _LARGEST))
-    return np.asarray(array, np.float32)
+    return rounded(array)
 
 
 def check_finite(array: np.ndarray, what: str) -> None:
@@ -253,7 +260,7 @@ def prepare_weights(
     if len(weight) != rows:
         raise ValueError(_cardinality(what, rows, len(weight)))
     check_finite(weight, what)
-    return np.ascontiguousarray(weight, np.float32)
+    return rounded(weight)
 
 
 def check_class_weight(class_weight: Any) -> dict[int, float]:
@@ -273,6 +280,7 @@ def check_class_weight(class_weight: Any) -> dict[int, float]:
     return checked
 
 
+@np.errstate(all="ignore")
 def weights_of_classes(class_weight: dict[int, float], y: np.ndarray, sparse: bool) -> np.ndarray:
     """class_weight for each row of prepared targets: their class number, or the largest entry's.
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _checks, _core
+from . import _checks, _core, data
 from ._hints import Named, explained, module_hooks
 from ._names import snake_case
 from ._results import Number, Output, output
@@ -123,7 +123,7 @@ class Loss(Named):
                     f"loss {name!r}: backward returned an array of shape {dy.shape}, expected "
                     f"{y_pred.shape}"
                 )
-            return np.ascontiguousarray(dy, np.float32)
+            return data.rounded(dy)
 
         return _core.host_loss(forward, backward)
 
@@ -136,7 +136,7 @@ def rows_of(values: Any, rows: int, what: str) -> np.ndarray:
             f"{what} must return one number a row, an array of shape ({rows},), got shape "
             f"{values.shape} and type {values.dtype}"
         )
-    return np.ascontiguousarray(values, np.float32)
+    return data.rounded(values)
 
 
 class _Kernel(Loss):
@@ -232,6 +232,7 @@ class _CrossEntropy(_Kernel):
     def _options(self) -> Config:
         return {"from_logits": self.from_logits, "label_smoothing": self.label_smoothing}
 
+    @np.errstate(all="ignore")
     def _smooth(self, y_true: Any, classes: int) -> F32:
         s = self.label_smoothing
         return np.asarray(y_true, np.float32) * np.float32(1 - s) + np.float32(s / classes)

@@ -2,12 +2,17 @@
 // kernel's name and a hash of the bits it wrote. Built for another architecture and run under an
 // emulator, its output must equal that of a native build. Data and hash are made here, without the
 // C library's random numbers or anything else that differs between systems.
+//
+// The caller flushes denormals, as a program with PyTorch may; the kernels run in the state that
+// they have in the product. All run thrice: on ordinary numbers, on some whose products are about
+// the smallest normal number, and on denormals.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <vector>
 
+#include "cpu/float_state.h"
 #include "kernels/kernels.h"
 
 using namespace lamina;  // NOLINT
@@ -25,9 +30,11 @@ uint32_t next() {  // Knuth's MMIX generator
 using Floats = std::vector<float>;
 using Ints = std::vector<int32_t>;
 
+float size = 1.0f;  // of all numbers but probabilities
+
 Floats floats(int64_t n, float scale = 4.0f) {
   Floats v(static_cast<size_t>(n));
-  for (float& x : v) x = scale * (static_cast<float>(next() % 65536) / 32768.0f - 1.0f);
+  for (float& x : v) x = size * (scale * (static_cast<float>(next() % 65536) / 32768.0f - 1.0f));
   return v;
 }
 Floats probabilities(int64_t n) {
@@ -119,6 +126,7 @@ void products_of_parts() {
     const int64_t row = transposed ? 1 : depth, col = transposed ? m : 1;
     const int64_t b_row = transposed ? 1 : n, b_col = transposed ? depth : 1;
     for (const int parts : {1, 2, 3}) {
+      const FlushDenormals flush;
       const int64_t block = 3 * parts * kUnitTile;
       Floats left(static_cast<size_t>(3 * block)), right(static_cast<size_t>(4 * block));
       k.split_left(left.data(), block, a.data(), row, col, m, depth - 5, parts);
@@ -138,6 +146,7 @@ void products_of_parts() {
       const int64_t from[kUnitSide] = {0, 5 * line, -1, line, 36 * line};  // the others the first
       k.gather_lines(tiles.data(), block, lines.data(), from, 3, parts);
       print("gather_lines", tiles);
+      const DefaultFloatState state;
       const GemmEpilogue e{bias.data(), Activation::tanh, 0.0f};
       k.split_finish(c.data(), n, sums.data(), 4, m, n, 0.7f, 1.5f, &e);
       print("split_finish", c);
@@ -165,15 +174,28 @@ void elementwise(int64_t n) {
   k.random_bits(bits.data(), stream, 64, n);
   print("random_bits", bits);
   Floats w = x, m = floats(n, 0.1f), v = probabilities(n);
-  k.adam_step(w.data(), m.data(), v.data(), d.data(), n, {1e-3f, 0.1f, 1e-3f, 1e-7f});
-  print("adam_step w", w);
-  print("adam_step v", v);
+  for (const bool clears : {false, true}) {
+    k.adam_step(w.data(), m.data(), v.data(), d.data(), n, {1e-3f, 0.1f, 1e-3f, 1e-7f, clears});
+    print("adam_step w", w);
+    print("adam_step m", m);
+    print("adam_step v", v);
+  }
   k.sgd_step(w.data(), d.data(), n, 0.1f);
   print("sgd_step", w);
   for (const bool nesterov : {false, true}) {
     k.sgd_momentum_step(w.data(), m.data(), d.data(), n, 0.1f, 0.9f, nesterov);
     print("sgd_momentum_step", w);
+    print("sgd_momentum_step m", m);
   }
+}
+
+// Half a unit below the smallest normal number: x86 flushes after rounding, AArch64 before.
+void just_below_normal() {
+  Floats w(1), m(1), d = {0x1.9p-120f};
+  k.sgd_momentum_step(w.data(), m.data(), d.data(), 1, 0.01f, 0.9f, false);
+  print("sgd_momentum_step just below", w);
+  k.scale_offset(w.data(), d.data(), 1, 0.01f, 0.0f);
+  print("scale_offset just below", w);
 }
 
 using SparseLoss = void (*)(float*, float*, const float*, const int32_t*, const float*, int64_t,
@@ -325,17 +347,23 @@ void squares(int64_t channels) {
 }  // namespace
 
 int main() {
+  const FlushDenormals caller;
+  const DefaultFloatState state;
   const std::vector<uint32_t> counters = {0, 0, 0, 0, ~0u, ~0u, ~0u, ~0u}, keys = {0, 0, ~0u, ~0u};
   std::vector<uint32_t> out(8);
   k.philox4x32(out.data(), counters.data(), keys.data(), 2);
   print("philox4x32", out);
-  products();
-  products_of_parts();
-  for (const int64_t n : {1, 15, 16, 17, 100}) elementwise(n);
-  for (const int64_t cols : {1, 10, 16, 33}) rows(7, cols);
-  for (const int64_t channels : {1, 3, 16, 20}) {
-    images(channels);
-    contraction(channels);
-    squares(channels);
+  just_below_normal();
+  for (const float of : {1.0f, 0x1p-64f, 0x1p-130f}) {
+    size = of;
+    products();
+    products_of_parts();
+    for (const int64_t n : {1, 15, 16, 17, 100}) elementwise(n);
+    for (const int64_t cols : {1, 10, 16, 33}) rows(7, cols);
+    for (const int64_t channels : {1, 3, 16, 20}) {
+      images(channels);
+      contraction(channels);
+      squares(channels);
+    }
   }
 }

@@ -149,6 +149,43 @@ def test_adam_of_squares_that_float32_loses(dw):
     assert_close(w, state[0], rtol=2e-3)
 
 
+def test_momentum_next_to_the_smallest_normal_number():
+    """Half a unit below it: x86 flushes after rounding, AArch64 before, so neither may flush."""
+    w, velocity = np.zeros(1, np.float32), np.zeros(1, np.float32)
+    dw = np.array([float.fromhex("0x1.9p-120")], np.float32)
+    kernels.sgd_step(w, dw, 0.01, 0.9, velocity=velocity)
+    assert w.view(np.uint32)[0] == velocity.view(np.uint32)[0] == 0x80800000
+
+
+def denormal(x):
+    return (x != 0) & (np.abs(x) < np.float32(2.0**-126))
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_momentum_does_not_stay_denormal(nesterov):
+    w, dw = np.zeros(40, np.float32), np.zeros(40, np.float32)
+    velocity = (normal(rng(96), 40) * 2.0**-100).astype(np.float32)
+    twin = wide(w, velocity)
+    for _ in range(400):
+        kernels.sgd_step(w, dw, 0.1, 0.9, nesterov, velocity)
+        reference.sgd_step(twin[0], dw.astype(np.float64), 0.1, rounded(0.9), nesterov, twin[1])
+        assert not denormal(velocity).any()
+    assert (velocity == 0).all() and (twin[1] == 0).all()
+
+
+def test_moments_of_adam_do_not_stay_denormal():
+    w, dw = np.zeros(40, np.float32), np.zeros(40, np.float32)
+    m, v = (2.0**-100 * normal(rng(97), 40)).astype(np.float32), np.full(40, 2e-38, np.float32)
+    twin = wide(w, m, v)
+    for step in range(1, 801):
+        kernels.adam_step(w, m, v, dw, step)
+        reference.adam_step(*twin, dw.astype(np.float64), step)
+        if step % 16 == 0:
+            assert not denormal(m).any() and not denormal(v).any()
+    for x in (m, v, twin[1], twin[2]):
+        assert (x == 0).all()
+
+
 def test_adam_s_numbers_are_taken_in_double():
     w, m, v = (np.zeros(4, np.float32) for _ in range(3))
     dw = np.ones(4, np.float32)

@@ -115,6 +115,9 @@ LAMINA_INLINE uint32_t to_bits(mask16 a) {
 LAMINA_INLINE f32x16 select(mask16 m, f32x16 a, f32x16 b) {
   return {_mm256_blendv_ps(b.lo, a.lo, m.lo), _mm256_blendv_ps(b.hi, a.hi, m.hi)};
 }
+LAMINA_INLINE f32x16 zero_where(mask16 m, f32x16 a) {
+  return {_mm256_andnot_ps(m.lo, a.lo), _mm256_andnot_ps(m.hi, a.hi)};
+}
 
 LAMINA_INLINE __m256i load_eight(const int32_t* p) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));

@@ -86,6 +86,9 @@ LAMINA_INLINE uint32_t to_bits(mask16 a) { return a.m; }
 LAMINA_INLINE f32x16 select(mask16 m, f32x16 a, f32x16 b) {
   return {_mm512_mask_blend_ps(m.m, b.v, a.v)};
 }
+LAMINA_INLINE f32x16 zero_where(mask16 m, f32x16 a) {
+  return {_mm512_mask_mov_ps(a.v, m.m, _mm512_setzero_ps())};
+}
 LAMINA_INLINE i32x16 select(mask16 m, i32x16 a, i32x16 b) {
   return {_mm512_mask_blend_epi32(m.m, b.v, a.v)};
 }

@@ -113,6 +113,7 @@ LAMINA_INLINE f32x16 select(mask16 m, f32x16 a, f32x16 b) {
 LAMINA_INLINE i32x16 select(mask16 m, i32x16 a, i32x16 b) {
   return each<i32x16>([&](int i) { return vbslq_u32(m.q[i], a.q[i], b.q[i]); });
 }
+LAMINA_INLINE f32x16 zero_where(mask16 m, f32x16 a) { return select(m, zero(), a); }
 // Not vminq and vmaxq: those return NaN where either is NaN, and x86 returns b.
 LAMINA_INLINE f32x16 min(f32x16 a, f32x16 b) { return select(a < b, a, b); }
 LAMINA_INLINE f32x16 max(f32x16 a, f32x16 b) { return select(a > b, a, b); }

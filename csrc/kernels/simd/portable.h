@@ -150,6 +150,7 @@ LAMINA_INLINE f32x16 select(mask16 m, f32x16 a, f32x16 b) {
 LAMINA_INLINE i32x16 select(mask16 m, i32x16 a, i32x16 b) {
   return each<i32x16>([&](int i) { return m.lane[i] ? a.lane[i] : b.lane[i]; });
 }
+LAMINA_INLINE f32x16 zero_where(mask16 m, f32x16 a) { return select(m, zero(), a); }
 
 LAMINA_INLINE i32x16 load(const int32_t* p) {
   return each<i32x16>([&](int i) { return static_cast<uint32_t>(p[i]); });

@@ -3,6 +3,10 @@
 All arrays have the shape of w, any shape. w and the slots must be float32, C-contiguous and
 writeable, and may not share memory with each other or with dw, the gradient, which is converted.
 TypeError for another dtype, ValueError for another shape, layout or value.
+
+Slots that decay into denormals would stay there, as 0.9 of a few of the smallest numbers rounds to
+as many, and be slow on some processors: velocity becomes 0 where it would be denormal, and m and v
+in every 16th step.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _checks, _core
+from .. import _checks, _core, data
 
 if TYPE_CHECKING:
     from .._types import F32, BatchShape, Config, Function, Shape
@@ -129,4 +129,4 @@ def _checked(label: str, function: str, value: Any, shape: Shape) -> F32:
         raise ValueError(
             f"{label}: {function} returned an array of shape {value.shape}, expected {tuple(shape)}"
         )
-    return np.asarray(value, np.float32, order="C")
+    return data.rounded(value)

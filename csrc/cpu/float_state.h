@@ -1,5 +1,10 @@
-// Flush-to-zero for the time of one scope. Adam's first moments of inputs that are always zero
-// decay into denormals, which cost a hundred cycles each.
+// The floating-point state of a thread, for the time of one scope: how results are rounded, what
+// traps, and whether denormals count as zeros.
+//
+// Kernels run in the default state, whatever their caller's: rounded to nearest, no traps,
+// denormals kept. Flushing would not give the same bits everywhere: x86 flushes what is tiny after
+// rounding, AArch64 what is tiny before. Adam's and SGD's moments, which decay into denormals and
+// would stay there, are made zeros by their kernels instead (kernels/optimizer.cpp).
 #pragma once
 
 #include <cstdint>
@@ -13,11 +18,13 @@ namespace lamina {
 // This thread's floating-point control register.
 #if defined(__x86_64__)
 using FloatState = uint32_t;
-constexpr FloatState kFlushBits = 0x8040u;  // FTZ and DAZ of MXCSR
+constexpr FloatState kDefaultState = 0x1f80u;  // of MXCSR: every exception masked, none raised
+constexpr FloatState kFlushBits = 0x8040u;     // FTZ and DAZ
 inline FloatState float_state() { return _mm_getcsr(); }
 inline void set_float_state(FloatState state) { _mm_setcsr(state); }
 #elif defined(__aarch64__)
 using FloatState = uint64_t;
+constexpr FloatState kDefaultState = 0;
 constexpr FloatState kFlushBits = uint64_t{1} << 24;  // FZ of FPCR
 inline FloatState float_state() {
   FloatState state;
@@ -27,6 +34,7 @@ inline FloatState float_state() {
 inline void set_float_state(FloatState state) { asm volatile("msr fpcr, %0" : : "r"(state)); }
 #else
 using FloatState = uint32_t;
+constexpr FloatState kDefaultState = 0;
 constexpr FloatState kFlushBits = 0;
 inline FloatState float_state() { return 0; }
 inline void set_float_state(FloatState) {}
@@ -44,10 +52,16 @@ class FloatScope {
   FloatState saved_;
 };
 
-// Results and operands that are denormal count as zero.
+// What every kernel runs in.
+class DefaultFloatState : public FloatScope {
+ public:
+  DefaultFloatState() : FloatScope(kDefaultState) {}
+};
+
+// Denormal results and operands count as zeros: what a matrix unit does by itself.
 class FlushDenormals : public FloatScope {
  public:
-  FlushDenormals() : FloatScope(float_state() | kFlushBits) {}
+  FlushDenormals() : FloatScope(kDefaultState | kFlushBits) {}
 };
 
 }  // namespace lamina
