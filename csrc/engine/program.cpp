@@ -6,6 +6,7 @@
 #include <numeric>
 #include <utility>
 
+#include "cpu/sanitize.h"
 #include "ops/pieces.h"
 
 namespace lamina::engine {
@@ -112,7 +113,9 @@ int64_t Step::worth_sharing(const Run& run) const {
 }
 
 int Program::buffer(int64_t row_floats, int64_t fixed_floats) {
-  sizes_.push_back(aligned(checked_product({row_floats, capacity_}) + fixed_floats));
+  const int64_t floats = checked_product({row_floats, capacity_}) + fixed_floats;
+  floats_.push_back(floats);
+  sizes_.push_back(aligned(floats));
   return static_cast<int>(sizes_.size()) - 1;
 }
 
@@ -217,6 +220,34 @@ void Program::finish() {
   }
 }
 
+// Where AddressSanitizer watches, steps may touch the buffers that they name, up to the last float
+// that was asked for, and none else: lifetimes, and so the sharing of memory, follow from the names.
+class Program::Guard {
+ public:
+  Guard([[maybe_unused]] const Program& program, [[maybe_unused]] const Step* first,
+        [[maybe_unused]] const Step* last, [[maybe_unused]] const Run& run) {
+    if constexpr (sanitize::kGuards) {
+      arena_ = run.arena;
+      bytes_ = bytes(program.arena_floats_);
+      sanitize::forbid(arena_, bytes_);
+      for (const Step* step = first; step != last; ++step) {
+        for (const int id : step->uses) {
+          sanitize::permit(arena_ + program.offsets_[id], bytes(program.floats_[id]));
+        }
+      }
+    }
+  }
+  ~Guard() { sanitize::permit(arena_, bytes_); }
+  Guard(const Guard&) = delete;
+  Guard& operator=(const Guard&) = delete;
+
+ private:
+  static size_t bytes(int64_t floats) { return static_cast<size_t>(floats) * sizeof(float); }
+
+  float* arena_ = nullptr;
+  size_t bytes_ = 0;
+};
+
 void Program::prepare(const Run& run, Team& team, int workers, float* scratch) const {
   for (const Step& step : of_update_) execute(&step, &step + 1, true, run, team, workers, scratch);
 }
@@ -234,6 +265,7 @@ void Program::execute(const Run& run, Team& team, int workers, float* scratch) c
 void Program::execute(const Step* first, const Step* last, bool serves, const Run& run, Team& team,
                       int workers, float* scratch) const {
   serves = serves && run.service;
+  const Guard guard(*this, first, last, run);
   team.run(first->tiles(run), workers, [&](int64_t tile, int worker) {
     for (const Step* step = first; step != last; ++step) {
       step->body(run, tile, scratch + worker * scratch_floats_);

@@ -30,6 +30,7 @@ struct Run {
   bool in_place = false;  // the input's buffer is the caller's own array: nothing is to be gathered
   const int64_t* index = nullptr;  // which row of the caller's arrays each row of the batch is
   int64_t first_row = 0;           // of these arrays, as the user counts them
+  float* arena = nullptr;  // of all buffers
   float* parameters = nullptr;
   float* gradients = nullptr;
   std::function<void()> service = {};  // called by worker 0 between tiles; may throw
@@ -136,6 +137,8 @@ class Program {
   void execute(const Run& run, Team& team, int workers, float* scratch) const;
 
  private:
+  class Guard;  // of the arena, for sanitizers
+
   // Steps [first, last), all but the first of which continue the one before.
   void execute(const Step* first, const Step* last, bool serves, const Run& run, Team& team,
                int workers, float* scratch) const;
@@ -146,7 +149,7 @@ class Program {
   Mode mode_;
   int64_t capacity_;
   MatmulMode matmul_;
-  std::vector<int64_t> sizes_, offsets_;
+  std::vector<int64_t> floats_, sizes_, offsets_;  // of each buffer: asked for, aligned, place
   std::vector<Step> steps_, commits_;       // until finish(), which puts the commits last
   std::vector<RowStep> chain_;              // at the end of steps_, not yet cut
   std::vector<std::vector<Step>> waiting_;  // gradients, by phases

@@ -185,6 +185,7 @@ int64_t Trainer::run(int64_t batches, double seconds, const std::function<void()
   run_.training = program_.as_in_training();
   run_.seed = seed_;
   run_.buffers = buffers_.data();
+  run_.arena = arena_.data();
   run_.parameters = network_->parameters();
   run_.gradients = mode() == Mode::train ? network_->gradients() : nullptr;
 
