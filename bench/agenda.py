@@ -1,8 +1,7 @@
 """Says what a run of the benchmarks is doing and how long it will take, and when a part is done.
 
-The seconds below are of one run with every peer on the machine of docs/performance.md, to the
-nearest half minute; they are scaled by the peers that are there, and, once parts are done, by what
-those took.
+The seconds below are rough estimates of a run with every peer on two cores; they are scaled by the
+peers that are there, and, once parts are done, by what those took.
 """
 
 from __future__ import annotations

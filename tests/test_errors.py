@@ -418,3 +418,31 @@ def test_what_is_no_array_is_told_apart():
         la.utils.to_categorical([3], 3)
     with pytest.raises(ValueError, match=r"x must be finite, got nan at x\[0\]"):
         la.utils.to_categorical([NAN])
+
+
+def test_values_in_messages_are_cut_and_what_has_no_truth_value_is_named():
+    long = "x" * 5000
+    for make in (
+        lambda: la.layers.Dense(long),
+        lambda: la.layers.Reshape(long),
+        lambda: la.layers.Conv2D(3, 3, padding=long),
+        lambda: la.layers.Dense(3, activation=long),
+        lambda: la.optimizers.SGD(long),
+        lambda: la.Sequential([long]),
+    ):
+        with pytest.raises((TypeError, ValueError)) as caught:
+            make()
+        assert len(str(caught.value)) < 2000
+        assert "(5002 characters)" in str(caught.value)
+    many = np.zeros(2)
+    for make, name in [
+        (lambda: la.layers.Dense(3, use_bias=many), "use_bias"),
+        (lambda: la.layers.Dense(3, trainable=many), "trainable"),
+        (lambda: la.layers.BatchNormalization(center=many), "center"),
+        (lambda: la.layers.GlobalAveragePooling2D(keepdims=many), "keepdims"),
+        (lambda: la.losses.BinaryCrossentropy(from_logits=many), "from_logits"),
+        (lambda: la.optimizers.SGD(nesterov=many), "nesterov"),
+        (lambda: la.Sequential(trainable=many), "trainable"),
+    ]:
+        with pytest.raises(TypeError, match=f"{name} must be True or False, got array"):
+            make()

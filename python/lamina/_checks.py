@@ -19,14 +19,28 @@ _T = TypeVar("_T")
 _BEYOND_FLOAT32 = float.fromhex("0x1.ffffffp+127")  # from here on infinite as float32
 
 
+def shown(value: Any) -> str:
+    """repr(value) for the end of a message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:80]}... ({len(text)} characters)"
+
+
+def flag(who: str, value: Any) -> bool:
+    """`value` as a bool: anything but what has no truth value, such as an array."""
+    try:
+        return bool(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{who} must be True or False, got {shown(value)}") from None
+
+
 def integer(who: str, value: Any, minimum: int | None = None) -> int:
     """`value` as an int; bool and float are wrong types."""
     if isinstance(value, bool):
-        raise TypeError(f"{who} must be an integer, got {value!r}")
+        raise TypeError(f"{who} must be an integer, got {shown(value)}")
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{who} must be an integer, got {value!r}") from None
+        raise TypeError(f"{who} must be an integer, got {shown(value)}") from None
     if minimum is not None and not minimum <= number < 1 << 63:
         least = f"at least {minimum}" if number < minimum else "below 2**63"
         raise ValueError(f"{who} must be {least}, got {number}")
@@ -36,16 +50,16 @@ def integer(who: str, value: Any, minimum: int | None = None) -> int:
 def number(who: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
     """`value` as a finite float in [low, high], of the size that float32 has."""
     if isinstance(value, (str, bytes, bool)):
-        raise TypeError(f"{who} must be a number, got {value!r}")
+        raise TypeError(f"{who} must be a number, got {shown(value)}")
     try:
         result = float(value)
     except OverflowError:  # an int of hundreds of digits
         result = _BEYOND_FLOAT32 if value > 0 else -_BEYOND_FLOAT32
     except (TypeError, ValueError):
-        raise TypeError(f"{who} must be a number, got {value!r}") from None
+        raise TypeError(f"{who} must be a number, got {shown(value)}") from None
     if math.isfinite(result) and abs(result) >= _BEYOND_FLOAT32 and low <= result <= high:
         raise ValueError(
-            f"{who} must be at most 3.4028235e+38 in size, the largest float32, got {value!r:.40}"
+            f"{who} must be at most 3.4028235e+38 in size, the largest float32, got {shown(value)}"
         )
     if not math.isfinite(result) or not low <= result <= high:
         if low == -math.inf and high == math.inf:
@@ -54,7 +68,7 @@ def number(who: str, value: Any, low: float = -math.inf, high: float = math.inf)
             expected = f"finite and at least {low:g}"
         else:
             expected = f"between {low:g} and {high:g}"
-        raise ValueError(f"{who} must be {expected}, got {value!r}")
+        raise ValueError(f"{who} must be {expected}, got {shown(value)}")
     return result
 
 
@@ -62,7 +76,7 @@ def pair(who: str, value: Any) -> tuple[int, int]:
     """An integer of at least 1, or two of them."""
     if isinstance(value, (tuple, list)):
         if len(value) != 2:
-            raise ValueError(f"{who} must be an integer or a pair of integers, got {value!r}")
+            raise ValueError(f"{who} must be an integer or a pair of integers, got {shown(value)}")
         return (integer(who, value[0], 1), integer(who, value[1], 1))
     one = integer(who, value, 1)
     return (one, one)
@@ -71,9 +85,9 @@ def pair(who: str, value: Any) -> tuple[int, int]:
 def choice(who: str, value: Any, choices: Collection[str]) -> str:
     """One of the strings in `choices`; upper case is accepted, as in padding="SAME"."""
     if not isinstance(value, str):
-        raise TypeError(f"{who} must be a string, got {value!r}")
+        raise TypeError(f"{who} must be a string, got {shown(value)}")
     if value.lower() not in choices:
-        raise ValueError(f"{who} must be one of {', '.join(choices)}; got {value!r}")
+        raise ValueError(f"{who} must be one of {', '.join(choices)}; got {shown(value)}")
     return value.lower()
 
 
@@ -82,7 +96,7 @@ def shape(who: str, value: Any) -> tuple[int, ...]:
     if isinstance(value, int) and not isinstance(value, bool):
         raise ValueError(f"{who} must be a tuple, got {value}; write ({value},)")
     if not isinstance(value, (tuple, list)):
-        raise TypeError(f"{who} must be a tuple of integers, got {value!r}")
+        raise TypeError(f"{who} must be a tuple of integers, got {shown(value)}")
     if any(size is None for size in value):
         raise ValueError(f"{who} must have only known sizes, got {tuple(value)}")
     return tuple(integer(who, size, 1) for size in value)
@@ -91,7 +105,9 @@ def shape(who: str, value: Any) -> tuple[int, ...]:
 def batched_shape(who: str, value: Any) -> tuple[int, ...]:
     """A shape with the batch axis, which may be None; the rest of it is returned."""
     if not isinstance(value, (tuple, list)) or not value:
-        raise TypeError(f"{who} must be a tuple that begins with None for the batch, got {value!r}")
+        raise TypeError(
+            f"{who} must be a tuple that begins with None for the batch, got {shown(value)}"
+        )
     return shape(f"{who}, after the batch axis,", tuple(value[1:]))
 
 
@@ -105,7 +121,7 @@ def not_offered(who: str, given: dict[str, Any], neutral: dict[str, tuple[Any, .
             raise TypeError(f"{who} got an unexpected keyword argument {key!r}")
         scalar = getattr(value, "ndim", 0) == 0
         if not any(value is none or (scalar and value == none) for none in neutral[key]):
-            raise ValueError(f"{who}: {key} is not offered yet, got {value!r}")
+            raise ValueError(f"{who}: {key} is not offered yet, got {shown(value)}")
 
 
 def unknown(who: str, value: Any, known: Collection[str]) -> ValueError:
@@ -114,7 +130,9 @@ def unknown(who: str, value: Any, known: Collection[str]) -> ValueError:
 
     hint = _missing.value_hint("losses" if who == "loss" else f"{who}s", str(value), known)
     there_are = " There are" if hint.endswith("?") else "; there are"
-    return ValueError(f"{who} {value!r} is not known{hint}{there_are}: {', '.join(sorted(known))}")
+    return ValueError(
+        f"{who} {shown(value)} is not known{hint}{there_are}: {', '.join(sorted(known))}"
+    )
 
 
 def verbose(value: Any) -> int:
@@ -127,7 +145,7 @@ def verbose(value: Any) -> int:
     except TypeError:
         level = -1
     if level not in (0, 1, 2):
-        raise ValueError(f"verbose must be 0, 1, 2 or 'auto', got {value!r}")
+        raise ValueError(f"verbose must be 0, 1, 2 or 'auto', got {shown(value)}")
     return level
 
 

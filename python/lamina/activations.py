@@ -156,7 +156,8 @@ def for_layer(identifier: Any, who: str) -> Function:
     function = get(identifier)
     if function not in _NAME_OF:
         raise ValueError(
-            f"{who}: activation must be one of {', '.join(sorted(_BY_NAME))}, got {identifier!r}; "
+            f"{who}: activation must be one of {', '.join(sorted(_BY_NAME))}, got "
+            f"{_checks.shown(identifier)}; "
             "a function of your own is a layer of its own: subclass lamina.layers.Layer"
         )
     return function

@@ -10,7 +10,7 @@ import math
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from . import _console
+from . import _checks, _console
 from ._hints import Named, module_hooks
 from ._warnings import warn
 
@@ -119,7 +119,8 @@ class CallbackList(Callback):
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
                 raise TypeError(
-                    f"callbacks must be instances of lamina.callbacks.Callback, got {callback!r}"
+                    "callbacks must be instances of lamina.callbacks.Callback, got "
+                    f"{_checks.shown(callback)}"
                 )
         if model is not None:
             self.set_model(model)
@@ -252,7 +253,9 @@ class LambdaCallback(Callback):
             if function is None:
                 continue
             if not callable(function):
-                raise TypeError(f"LambdaCallback: {name} must be a function, got {function!r}")
+                raise TypeError(
+                    f"LambdaCallback: {name} must be a function, got {_checks.shown(function)}"
+                )
             setattr(self, name, function)
 
 
@@ -306,7 +309,6 @@ class EarlyStopping(Callback):
         start_from_epoch: int = 0,
     ) -> None:
         super().__init__()
-        from . import _checks
 
         self.monitor = monitor
         self.min_delta = abs(_checks.number("EarlyStopping: min_delta", min_delta))

@@ -73,7 +73,8 @@ class Loss(Named):
         self.name = snake_case(type(self).__name__) if name is None else name
         if reduction not in ("sum_over_batch_size", "mean_with_sample_weight", "mean"):
             raise ValueError(
-                f"{self.name}: reduction must be 'sum_over_batch_size', got {reduction!r}"
+                f"{self.name}: reduction must be 'sum_over_batch_size', got "
+                f"{_checks.shown(reduction)}"
             )
         if reduction == "mean_with_sample_weight":
             raise ValueError(f"{self.name}: reduction {reduction!r} is not offered yet")
@@ -225,8 +226,8 @@ class _CrossEntropy(_Kernel):
     ) -> None:
         super().__init__(name, reduction)
         if axis != -1:
-            raise ValueError(f"{name}: axis must be -1, got {axis!r}")
-        self.from_logits = bool(from_logits)
+            raise ValueError(f"{name}: axis must be -1, got {_checks.shown(axis)}")
+        self.from_logits = _checks.flag(f"{name}: from_logits", from_logits)
         self.label_smoothing = _checks.number(f"{name}: label_smoothing", label_smoothing, 0.0, 1.0)
 
     def _options(self) -> Config:

@@ -294,7 +294,9 @@ def get(identifier: MetricLike | None) -> Metric | None:
     if callable(identifier):
         kind: Any = losses._BY_FUNCTION.get(identifier)  # type: ignore[arg-type]
         return _BY_NAME[kind._kind]() if kind else FunctionMetric(identifier)
-    raise TypeError(f"a metric must be a name, a Metric or a function, got {identifier!r}")
+    raise TypeError(
+        f"a metric must be a name, a Metric or a function, got {_checks.shown(identifier)}"
+    )
 
 
 def depends_on_model(identifier: Any) -> bool:

@@ -70,7 +70,7 @@ class Sequential(Trainer):
         super().__init__()
         prefix = snake_case(type(self).__name__)
         self.name = auto_name(prefix) if name is None else check_name(name)
-        self._trainable = bool(trainable)
+        self._trainable = _checks.flag(f"model '{self.name}': trainable", trainable)
         self._input: InputLayer | None = None
         self._layers: list[Layer] = []
         self._in_shape: Any = None  # all shapes without the batch axis
@@ -103,7 +103,7 @@ class Sequential(Trainer):
                 hint = "; call add() for each of them"
             if isinstance(layer, Sequential):
                 hint = "; a model inside a model is not offered yet"
-            raise ValueError(f"Sequential takes layers, got {layer!r}{hint}")
+            raise ValueError(f"Sequential takes layers, got {_checks.shown(layer)}{hint}")
         layer._check_initialised()
         owner = layer._model()
         if owner is not None:
@@ -447,7 +447,7 @@ class Sequential(Trainer):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
+        self._trainable = _checks.flag(f"model '{self.name}': trainable", value)
         for layer in self._layers:
             layer.trainable = value
 

@@ -154,7 +154,11 @@ class SGD(Optimizer):
     ) -> None:
         momentum = _checks.number("SGD: momentum", momentum, 0.0, 1.0)
         super().__init__(
-            learning_rate, name, not_offered, momentum=momentum, nesterov=bool(nesterov)
+            learning_rate,
+            name,
+            not_offered,
+            momentum=momentum,
+            nesterov=_checks.flag("SGD: nesterov", nesterov),
         )
 
     @property

@@ -81,7 +81,7 @@ class Trainer(Inference):
         steps = _checks.steps("steps_per_epoch", steps_per_epoch)
         due = _validation_epochs(validation_freq)
         if not isinstance(shuffle, (bool, np.bool_)):
-            raise ValueError(f"shuffle must be True or False, got {shuffle!r}")
+            raise ValueError(f"shuffle must be True or False, got {_checks.shown(shuffle)}")
         if class_weight is not None:
             if sample_weight is not None:
                 raise ValueError("give class_weight or sample_weight, not both")

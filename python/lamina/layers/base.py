@@ -115,7 +115,7 @@ class Layer(Named):
         cls = type(self).__name__
         _checks.not_offered(cls, not_offered, _NOT_OFFERED)
         if dtype is not None and not _is_float32(dtype):
-            raise ValueError(f"{cls}: dtype must be float32, got {dtype!r}")
+            raise ValueError(f"{cls}: dtype must be float32, got {_checks.shown(dtype)}")
         if input_dim is not None:
             if input_shape is not None:
                 raise ValueError(f"{cls}: give input_shape or input_dim, not both")
@@ -124,7 +124,7 @@ class Layer(Named):
             input_shape = _checks.shape(f"{cls}: input_shape", input_shape)
         self._declared_input_shape = input_shape
         self.name = auto_name(snake_case(cls)) if name is None else check_name(name)
-        self._trainable = bool(trainable)
+        self._trainable = _checks.flag(f"{cls}: trainable", trainable)
         self._weights: list[Weight] = []
         # Of a layer of the user's own: the input that build() has been called for, and how many
         # weights there were before.
@@ -204,7 +204,9 @@ class Layer(Named):
         if any(weight.name == name for weight in self._weights):
             raise ValueError(f"{self._label} already has a weight named '{name}'")
         if dtype is not None and not _is_float32(dtype):
-            raise ValueError(f"{self._label}: dtype of a weight must be float32, got {dtype!r}")
+            raise ValueError(
+                f"{self._label}: dtype of a weight must be float32, got {_checks.shown(dtype)}"
+            )
         shape = _checks.shape(f"{self._label}: shape of weight '{name}'", shape if shape else ())
         who = f"{self._label}: initializer of weight '{name}'"
         initializer = initializers.for_weight(initializer, who)
@@ -258,7 +260,7 @@ class Layer(Named):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
+        self._trainable = _checks.flag(f"{self._label}: trainable", value)
 
     @property
     def built(self) -> bool:

@@ -46,7 +46,7 @@ class Conv2D(Layer):
         self.padding = _checks.choice(f"{who}: padding", padding, ("valid", "same"))
         self.dilation_rate = _checks.pair(f"{who}: dilation_rate", dilation_rate)
         self.activation = activations.for_layer(activation, who)
-        self.use_bias = bool(use_bias)
+        self.use_bias = _checks.flag(f"{self._label}: use_bias", use_bias)
         self.kernel_initializer = self._initializer_of(kernel_initializer, "kernel")
         self.bias_initializer = self._initializer_of(bias_initializer, "bias")
 

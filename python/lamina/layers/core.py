@@ -71,11 +71,12 @@ class Reshape(Layer):
         super().__init__(**kwargs)
         who = f"{self._label}: target_shape"
         if not isinstance(target_shape, (tuple, list)):
-            raise TypeError(f"{who} must be a tuple of integers, got {target_shape!r}")
+            raise TypeError(f"{who} must be a tuple of integers, got {_checks.shown(target_shape)}")
         self.target_shape = tuple(_checks.integer(who, size, -1) for size in target_shape)
         if 0 in self.target_shape or self.target_shape.count(-1) > 1:
             raise ValueError(
-                f"{who} must have sizes of at least 1 and at most one -1, got {target_shape!r}"
+                f"{who} must have sizes of at least 1 and at most one -1, got "
+                f"{_checks.shown(target_shape)}"
             )
 
     def _core_layer(self, input_shape: Shape) -> _core.Layer:
@@ -103,7 +104,7 @@ class Dense(Layer):
         super().__init__(**kwargs)
         self.units = _checks.integer(f"{self._label}: units", units, 1)
         self.activation = activations.for_layer(activation, self._label)
-        self.use_bias = bool(use_bias)
+        self.use_bias = _checks.flag(f"{self._label}: use_bias", use_bias)
         self.kernel_initializer = self._initializer_of(kernel_initializer, "kernel")
         self.bias_initializer = self._initializer_of(bias_initializer, "bias")
 
@@ -223,7 +224,9 @@ class Dropout(Layer):
         super().__init__(**kwargs)
         self.rate = _checks.number(f"{self._label}: rate", rate, 0.0, 1.0)
         if noise_shape is not None:
-            raise ValueError(f"{self._label}: noise_shape is not offered yet, got {noise_shape!r}")
+            raise ValueError(
+                f"{self._label}: noise_shape is not offered yet, got {_checks.shown(noise_shape)}"
+            )
         self.seed = None if seed is None else _checks.integer(f"{self._label}: seed", seed)
         self._calls = 0  # by itself
 
@@ -259,7 +262,7 @@ def channels_last(layer: Layer, data_format: str | None) -> None:
     """The only order of axes there is: images are (batch, height, width, channels)."""
     if data_format not in (None, "channels_last"):
         raise ValueError(
-            f"{layer._label}: data_format must be 'channels_last', got {data_format!r}"
+            f"{layer._label}: data_format must be 'channels_last', got {_checks.shown(data_format)}"
         )
 
 

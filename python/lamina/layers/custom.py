@@ -60,7 +60,9 @@ def _gradient(label: str, weight: Weight, gradients: Config) -> F32 | None:
 def output_shape(layer: Layer, input_shape: Shape) -> Shape:
     shape = layer.compute_output_shape((None, *input_shape))
     if not isinstance(shape, (tuple, list)) or not shape:
-        raise TypeError(f"{layer._label}: compute_output_shape must return a tuple, got {shape!r}")
+        raise TypeError(
+            f"{layer._label}: compute_output_shape must return a tuple, got {_checks.shown(shape)}"
+        )
     return _checks.shape(f"{layer._label}: compute_output_shape, after the batch axis,", shape[1:])
 
 

@@ -60,7 +60,7 @@ class GlobalAveragePooling2D(Layer):
     ) -> None:
         super().__init__(**kwargs)
         channels_last(self, data_format)
-        self.keepdims = bool(keepdims)
+        self.keepdims = _checks.flag(f"{self._label}: keepdims", keepdims)
 
     def _core_layer(self, input_shape: Shape) -> _core.Layer:
         return _core.global_average_pooling2d(self.name, self.keepdims)
