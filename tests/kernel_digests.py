@@ -188,5 +188,14 @@ def tiny(g):
 GROUPS = (element_by_element, by_row, products, images, the_rest, products_of_parts, tiny)
 
 if __name__ == "__main__":
+    if os.environ.get("CALLER") == "flushed":
+        # Workers start with the state of the thread that needs them first: here for the zeros of
+        # so many gradients. From then on each does a share, however busy the machine is.
+        la.set_num_threads(la.get_num_threads(), oversubscribe=True)
+        row = np.zeros((1, 3000), np.float32)
+        model = la.Sequential([la.Input((3000,)), la.layers.Dense(3000)])
+        with flushed():
+            model.compile("sgd", "mse")
+            model.fit(row, row, verbose=0)
     found = {name: digest(r) for i, group in enumerate(GROUPS) for name, r in group(rng(200, i))}
     print(json.dumps(found))
