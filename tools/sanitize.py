@@ -15,6 +15,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,6 +27,7 @@ CHOSEN = {
         "tests/test_fit.py",
         "tests/test_layers.py",
         "tests/test_saving.py",
+        "tests/test_threads.py",
     ],
     "thread": ["tests/test_threads.py"],
 }
@@ -118,12 +120,18 @@ def main() -> int:
             check=True,
         )
         isas = asked.stdout.split()
-    failed = []
-    for isa in isas:
-        print(f"== {options.kind} sanitizer, {isa}", flush=True)
+
+    def run(isa: str) -> subprocess.CompletedProcess[str]:
         env = environment(options.kind, package, isa)
-        if subprocess.run(command, cwd=ROOT, env=env).returncode != 0:
-            failed.append(isa)
+        pipe, output = subprocess.PIPE, subprocess.STDOUT
+        return subprocess.run(command, cwd=ROOT, env=env, stdout=pipe, stderr=output, text=True)
+
+    failed = []
+    with ThreadPoolExecutor(2) as pool:  # instruction sets side by side
+        for isa, result in zip(isas, pool.map(run, isas), strict=True):
+            print(f"== {options.kind} sanitizer, {isa}\n{result.stdout[-20000:]}", flush=True)
+            if result.returncode != 0:
+                failed.append(isa)
     print(f"found something on {', '.join(failed)}" if failed else "nothing found", flush=True)
     return 1 if failed else 0
 
