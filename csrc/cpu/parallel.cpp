@@ -141,7 +141,7 @@ namespace {
 
 // libgomp ends the process where it gets no thread, so those that a region lacks are started for a
 // moment before: twice as many, because the system counts a thread a little longer than it lives.
-// That takes 30 us a thread, once, as libgomp keeps the threads of a caller's last region.
+// That takes about 25 us a thread, once, as libgomp keeps the threads of a caller's last region.
 bool openmp_can_start(int workers) {
   thread_local int there = 1;
   // Of stacks of a size that only libgomp knows.
