@@ -125,7 +125,7 @@ def test_an_error_in_a_tile_comes_out_of_the_team():
     out = np.empty((300, 1400), np.float32)
     tokens[200, 3] = 50
     for _ in range(5):
-        with pytest.raises(ValueError, match="got 50.* in row 200"):
+        with pytest.raises(ValueError, match=r"got 50.* in row 200"):
             runner.predict(tokens, out)
     tokens[200, 3] = 0
     runner.predict(tokens, out)
