@@ -1,6 +1,7 @@
 """Losses and metrics: their values and gradients against NumPy, in a model and on their own."""
 
 import gc
+import math
 import weakref
 
 import numpy as np
@@ -605,3 +606,182 @@ def test_an_optimizer_belongs_to_one_model():
     del first
     second.fit(x, x[:, 0], verbose=0)  # its model is gone
     assert adam.iterations == 1
+
+
+def cycled(shape, *, step, shift, scale, least):
+    """Numbers that anybody can make again: multiples of `scale`."""
+    return (np.arange(math.prod(shape)) * step + shift) % 11 * scale + least
+
+
+# Keras 3.15.1: (shape of y_pred, of sample_weight, losses.MeanSquaredError, BinaryCrossentropy,
+# metrics.MeanSquaredError, BinaryAccuracy); None where it refuses.
+KERAS_WEIGHTED = [
+    ((4,), (), 0.048062, 0.141898, 0.192249, 0.750000),
+    ((4,), (1,), 0.048062, 0.141898, 0.192249, 0.750000),
+    ((4,), (4,), 0.288373, 0.851389, None, 0.666667),
+    ((4,), (4, 1), 0.288373, 0.851389, None, 0.666667),
+    ((2, 2), (), 0.048062, 0.141898, 0.192249, 0.750000),
+    ((2, 2), (1,), 0.048062, 0.141898, 0.192249, 0.750000),
+    ((2, 2), (2,), 0.059919, 0.249308, 0.053261, 0.944444),
+    ((2, 2), (2, 1), 0.059919, 0.249308, 0.053261, 0.944444),
+    ((2, 2), (1, 2), 0.059919, 0.249308, None, 0.555556),
+    ((2, 2), (2, 2), 0.132012, 0.462155, None, 0.666667),
+    ((2, 2), (2, 2, 1), 0.288373, 0.851389, None, 0.666667),
+    ((3, 1), (), 0.062658, 0.177519, 0.250631, 0.666667),
+    ((3, 1), (3,), 0.460340, 1.214216, 0.424929, 0.384615),
+    ((3, 1), (3, 1), 0.460340, 1.214216, 0.424929, 0.384615),
+    ((3, 1), (1, 1), 0.062658, 0.177519, 0.250631, 0.666667),
+    ((3, 3), (3,), 0.209979, 0.608923, 0.193826, 0.769231),
+    ((3, 3), (3, 1), 0.209979, 0.608923, 0.193826, 0.769231),
+    ((3, 3), (3, 3), 0.310872, 0.891513, None, 0.788462),
+    ((2, 3, 4), (), 0.056519, 0.161660, 0.226075, 0.708333),
+    ((2, 3, 4), (2,), None, None, 0.245941, 0.675926),
+    ((2, 3, 4), (3,), 0.259822, 0.734137, None, None),
+    ((2, 3, 4), (2, 1), 0.276684, 0.779944, 0.245941, 0.675926),
+    ((2, 3, 4), (2, 3), 0.314043, 0.899080, 0.221678, 0.727941),
+    ((2, 3, 4), (1, 3), 0.259822, 0.734137, 0.239836, 0.711538),
+    ((2, 3, 4), (2, 3, 1), 0.314043, 0.899080, 0.221678, 0.727941),
+    ((2, 3, 4), (2, 1, 1), 0.276684, 0.779944, 0.245941, 0.675926),
+    ((2, 3, 4), (2, 3, 4), None, None, None, 0.659574),
+    ((3, 3, 2), (3,), 0.175297, 0.526015, 0.199288, 0.769231),
+    ((3, 3, 2), (3, 1), 0.215896, 0.634234, 0.199288, 0.769231),
+    ((3, 3, 2), (3, 3), 0.276016, 0.809116, 0.191088, 0.769231),
+    ((2, 3, 2, 2), (2,), 0.184352, 0.570246, 0.245941, 0.675926),
+    ((2, 3, 2, 2), (2, 3), None, None, 0.221678, 0.727941),
+    ((2, 3, 2, 2), (2, 3, 2), 0.278751, 0.811821, 0.199702, 0.776119),
+    ((2, 3, 2, 2), (2, 3, 2, 1), 0.278751, 0.811821, 0.199702, 0.776119),
+    ((2, 3, 2, 2), (2, 1, 1), 0.276684, 0.779944, 0.245941, 0.675926),
+    ((2, 3, 2, 2), (1, 3, 1), 0.259822, 0.734137, 0.239836, 0.711538),
+]
+# One weight a row is the row's, as in fit and in metrics. Keras's losses refuse it where a row has
+# several values, or lay it along these where there are as many as rows: then, what Keras says of
+# the same weights with an axis of 1.
+BY_ROW = {
+    ((2, 3, 4), (2,)): (0.276684, 0.779944),
+    ((3, 3, 2), (3,)): (0.215896, 0.634234),
+    ((2, 3, 2, 2), (2,)): (0.276684, 0.779944),
+    ((2, 3, 2, 2), (2, 3)): (0.314043, 0.899080),
+}
+
+
+@pytest.mark.parametrize("case", KERAS_WEIGHTED, ids=lambda case: f"{case[0]} {case[1]}")
+def test_weights_of_every_rank_are_keras_s(case):
+    shape, weight_shape, *keras = case
+    y_true = (cycled(shape, step=7, shift=0, scale=1, least=0) > 4).astype(float)
+    y_pred = cycled(shape, step=21, shift=2, scale=1 / 13, least=0.1)
+    weight = cycled(weight_shape, step=7, shift=0, scale=1 / 4, least=0.25).reshape(weight_shape)
+    y_true, y_pred = y_true.reshape(shape), y_pred.reshape(shape)
+    keras[:2] = BY_ROW.get((shape, weight_shape), keras[:2])
+    judges = [
+        losses.MeanSquaredError(),
+        losses.BinaryCrossentropy(),
+        metrics.MeanSquaredError(),
+        metrics.BinaryAccuracy(),
+    ]
+    for judge, want in zip(judges, keras, strict=True):
+        if want is None:
+            with pytest.raises(ValueError, match=f"{judge.name}: sample_weight must be a number,"):
+                judge(y_true, y_pred, sample_weight=weight)
+        else:
+            got = judge(y_true, y_pred, sample_weight=weight.tolist())
+            assert got == pytest.approx(want, abs=2e-6), judge
+
+
+def test_weights_in_a_column():
+    """What was silently wrong: (n,) values times (n, 1) weights are no (n, n) products."""
+    column = [[1], [3]]
+    mse = losses.MeanSquaredError()
+    assert mse([[1, 2], [3, 4]], [[1, 4], [3, 8]], sample_weight=column) == 13.0
+    bce = losses.BinaryCrossentropy()([[1], [0]], [[0.9], [0.9]], sample_weight=column)
+    assert bce == pytest.approx(3.50656, abs=1e-5)
+    metric = metrics.MeanSquaredError()
+    assert metric([[1], [2]], [[2], [4]], sample_weight=column) == 3.25
+    with pytest.raises(TypeError, match="mean_squared_error: sample_weight must hold real numbers"):
+        mse([[1.0]], [[1.0]], sample_weight=["a"])
+
+
+def test_a_row_counts_once_in_a_metric_however_many_values_it_has():
+    ones, zeros = np.ones((2, 3, 4)), np.zeros((3, 2))
+    metric = metrics.BinaryAccuracy()
+    assert metric(ones, ones) == 1.0
+    assert metric(zeros, zeros + 1, sample_weight=[1, 2, 3]) == 2 / 8
+    assert metric(zeros, zeros + 1, sample_weight=2.0) == 2 / 10  # the batch counts twice
+    assert metric(zeros[0], zeros[0] + 1) == 2 / 12
+    assert metric(zeros[:0], zeros[:0]) == 2 / 12
+
+
+def of_sequences():
+    """Steps of four numbers to classes, four steps a row; and the same model of single steps."""
+    made = []
+    for shape in [(4, 3), (3,)]:
+        model = la.Sequential([la.Input(shape), layers.Dense(CLASSES, "softmax")])
+        model.compile(
+            la.optimizers.SGD(0.5),
+            "sparse_categorical_crossentropy",
+            weighted_metrics=["accuracy"],
+        )
+        made.append(model)
+    made[1].set_weights(made[0].get_weights())
+    return made
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 1), (6, 4), (6, 4, 1), (6, 1, 1)])
+def test_weights_of_steps_in_a_model(shape):
+    rng = np.random.default_rng(1)
+    x, y = rng.random((6, 4, 3)), rng.integers(0, CLASSES, (6, 4))
+    weight = rng.random(shape) + 0.1
+    steps = np.broadcast_to(weight.reshape(6, -1), (6, 4)).reshape(24)
+    whole, single = of_sequences()
+    want = single.evaluate(x.reshape(24, 3), y.reshape(24), sample_weight=steps, verbose=0)
+    got = [
+        whole.evaluate(x, y, sample_weight=weight, verbose=0),
+        whole.evaluate(x, y, sample_weight=weight, verbose=0, batch_size=4),
+        whole.evaluate(feeds_of(x, y, weight), verbose=0),
+        whole.test_on_batch(x, y, sample_weight=weight),
+        whole.train_on_batch(x, y, sample_weight=weight),
+    ]
+    for values in got:
+        assert values == pytest.approx(want, rel=50 * UNIT)
+    single.train_on_batch(x.reshape(24, 3), y.reshape(24), sample_weight=steps)
+    options = {"batch_size": 8, "shuffle": True, "verbose": 0}
+    la.utils.set_random_seed(3)
+    held = (x, y, weight)
+    history = whole.fit(x, y, sample_weight=weight, validation_data=held, **options).history
+    single.train_on_batch(x.reshape(24, 3), y.reshape(24), sample_weight=steps)
+    for a, b in zip(whole.get_weights(), single.get_weights(), strict=True):
+        assert_close(a, b, atol=100 * UNIT, scale=1.0)
+    after = single.evaluate(x.reshape(24, 3), y.reshape(24), sample_weight=steps, verbose=0)
+    got = [history["val_loss"][0], history["val_accuracy"][0]]
+    assert got == pytest.approx(after, rel=50 * UNIT)
+
+
+def feeds_of(*arrays):
+    """Batches of 1, 2 and 3 rows: runners change within the pass."""
+    return iter([[a[i:j] for a in arrays] for i, j in [(0, 1), (1, 3), (3, 6)]])
+
+
+def test_weights_of_steps_that_do_not_fit():
+    x, y = np.zeros((6, 4, 3)), np.zeros((6, 4))
+    whole, single = of_sequences()
+    for shape in [(6, 3), (6, 4, 2), (6, 4, 1, 1)]:
+        with pytest.raises(ValueError, match=r"must have shape \(6,\) or \(6, 4\), got \(6, "):
+            whole.fit(x, y, sample_weight=np.ones(shape), verbose=0)
+    with pytest.raises(ValueError, match=r"must have shape \(6,\), got \(\)"):
+        single.evaluate(x[:, 0], y[:, 0], sample_weight=2.0, verbose=0)
+
+    class RowMetric(metrics.Metric):
+        def forward(self, y_true, y_pred):
+            return np.zeros(len(y_pred))
+
+    whole.compile("sgd", "sparse_categorical_crossentropy", weighted_metrics=[RowMetric()])
+    whole.evaluate(x, y, sample_weight=np.ones((6, 1)), verbose=0)
+    with pytest.raises(ValueError, match="one weight a row: 'row_metric' gives one value a row"):
+        whole.evaluate(x, y, sample_weight=np.ones((6, 4)), verbose=0)
+
+    class RowLoss(losses.Loss):
+        def forward(self, y_true, y_pred):
+            return np.zeros(len(y_pred))
+
+    whole.compile("sgd", RowLoss())
+    with pytest.raises(ValueError, match="one weight a row: 'row_loss' gives one value a row"):
+        whole.evaluate(x, np.zeros((6, 4, 5)), sample_weight=np.ones((6, 4)), verbose=0)

@@ -228,13 +228,16 @@ class Runner {
     return targets;
   }
 
-  static py::array add_weights(Pass& pass, const py::object& weights) {
+  py::array add_weights(Pass& pass, const py::object& weights) const {
     auto array = weights.cast<FloatArray>();
-    if (!has_shape(array, {pass.count})) {
-      throw py::value_error("sample_weight must have shape (" + std::to_string(pass.count) +
-                            ",), got " + shape_text(array));
+    const int64_t values = trainer_->values_of_row();
+    if (!has_shape(array, {pass.count}) && !has_shape(array, {pass.count, values})) {
+      const std::string rows = std::to_string(pass.count);
+      throw py::value_error("sample_weight must have shape (" + rows + ",) or (" + rows + ", " +
+                            std::to_string(values) + "), got " + shape_text(array));
     }
     pass.weights = array.data();
+    pass.weights_of_row = array.ndim() == 1 ? 1 : values;
     return array;
   }
 

@@ -20,8 +20,9 @@ namespace lamina::engine {
 // meanwhile: what is used as an index is copied with its batch, and the copy is checked.
 struct Pass {
   RowSource x, y;                  // in the caller's memory; y of int32 where the loss is sparse
-  const float* weights = nullptr;  // one a row, or null
-  int64_t rows = 0;                // of these
+  const float* weights = nullptr;  // or null: all are 1
+  int64_t weights_of_row = 1;      // or one for each value of the loss, of which a row has several
+  int64_t rows = 0;                // of x, y and weights
   int64_t first_row = 0;           // the number of the first in what the user gave, for errors
   const int64_t* order = nullptr;  // the rows to visit, or null for all in turn
   int64_t count = 0;               // how many rows to visit
@@ -41,6 +42,7 @@ class Trainer {
   int64_t capacity() const { return program_.capacity(); }
   const Network& network() const { return *network_; }
   bool sparse_targets() const { return loss_ && loss_->sparse(); }
+  int64_t values_of_row() const { return inner_; }  // that the loss has
 
   // What it takes beside the network and the optimizer, in bytes, known before any is taken.
   struct Memory {

@@ -78,9 +78,17 @@ void Trainer::add_gather_targets() {
                run.kernels->gather_rows(y, target, source, index, rows, 0, target, 1.0f);
              }
              float* w = run.buffer(weights_) + first * inner_;
+             if (pass_.weights == nullptr) {
+               std::fill_n(w, rows * inner_, 1.0f);
+               return;
+             }
              for (int64_t i = 0; i < rows; ++i) {
-               const float value = pass_.weights ? pass_.weights[index[i]] : 1.0f;
-               std::fill_n(w + i * inner_, inner_, value);
+               const float* row = pass_.weights + index[i] * pass_.weights_of_row;
+               if (pass_.weights_of_row == 1) {
+                 std::fill_n(w + i * inner_, inner_, *row);
+               } else {
+                 std::copy_n(row, inner_, w + i * inner_);
+               }
              }
            },
        .cost = 16});

@@ -228,9 +228,9 @@ class Runner(metaclass=_Pybind11Type):
     ) -> None:
         """Binds one pass over the data. x: (n, *input_shape), any real dtype, rows contiguous.
         y: int32 C-contiguous (n, *output_shape[:-1]) where the loss is sparse, else (n,
-        *output_shape), any real dtype, rows contiguous. sample_weight: (n,). order: the rows to
-        visit (all, in their order, if None). batch_size <= Runner.batch_size. first_row: the first
-        row's number, for errors.
+        *output_shape), any real dtype, rows contiguous. sample_weight: (n,), or (n, v) for the v
+        values of the loss that a row has. order: the rows to visit (all, in their order, if None).
+        batch_size <= Runner.batch_size. first_row: the first row's number, for errors.
 
         Others may write to the arrays during the pass. Labels, tokens and rows to visit are checked
         when their batch is read: ValueError or IndexError, the batch left out."""

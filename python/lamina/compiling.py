@@ -83,6 +83,15 @@ class Compiled:
             f"as y; {'sparse_' if self.loss._sparse else ''}categorical_accuracy or 'accuracy' does"
         )
 
+    def check_weights_of_values(self, what: str) -> None:
+        """Functions of the user's give one value a row, which takes one weight."""
+        judges = [m for m, weighted in zip(self._found, self.weighted[1:], strict=True) if weighted]
+        for judge in [self.loss, *judges]:
+            if judge is not None and judge._kind in ("", "host"):
+                raise ValueError(
+                    f"{what} must have one weight a row: {judge.name!r} gives one value a row"
+                )
+
     def resolve(self, output_shape: Shape) -> list[Any]:
         """All metrics, for a model with this output."""
         if self._resolved_for != output_shape:

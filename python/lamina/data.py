@@ -133,6 +133,7 @@ def batch_text(shape: Sequence[int]) -> str:
 
 
 def shape_text(shape: Sequence[int]) -> str:
+    """As Python writes a tuple."""
     return f"({shape[0]},)" if len(shape) == 1 else f"({', '.join(map(str, shape))})"
 
 
@@ -247,20 +248,31 @@ def _cardinality(what: str, rows: int, got: int) -> str:
 
 
 def prepare_weights(
-    sample_weight: Any, rows: int, what: str = "sample_weight"
+    sample_weight: Any, rows: int, inner: Sequence[int] = (), what: str = "sample_weight"
 ) -> np.ndarray | None:
-    """One finite float32 a row."""
+    """Finite float32: one a row, (rows,); or one for each of its values, (rows, product of inner).
+
+    inner: the axes of a row's values of the loss, those of the output but the last. Given weights
+    may have fewer axes, or sizes of 1, which are repeated, and one axis of 1 more.
+    """
     if sample_weight is None:
         return None
     weight = as_array(sample_weight, what)
-    if weight.shape == (rows, 1):
-        weight = weight[:, 0]
-    if weight.ndim != 1:
-        raise ValueError(f"{what} must have shape ({rows},), got {shape_text(weight.shape)}")
-    if len(weight) != rows:
+    if weight.ndim and len(weight) != rows:
         raise ValueError(_cardinality(what, rows, len(weight)))
+    inner = tuple(inner)
+    if weight.ndim == len(inner) + 2 and weight.shape[-1] == 1:
+        weight = weight[..., 0]
+    own = weight.shape[1:]
+    fits = all(size in (1, whole) for size, whole in zip(own, inner, strict=False))
+    if weight.ndim == 0 or len(own) > len(inner) or not fits:
+        each = f" or {shape_text((rows, *inner))}" if inner else ""
+        raise ValueError(f"{what} must have shape ({rows},){each}, got {shape_text(weight.shape)}")
     check_finite(weight, what)
-    return rounded(weight)
+    if math.prod(own) == 1:
+        return rounded(weight.reshape(rows))
+    weight = rounded(weight.reshape(*weight.shape, *[1] * (len(inner) - len(own))))
+    return np.ascontiguousarray(np.broadcast_to(weight, (rows, *inner))).reshape(rows, -1)
 
 
 def check_class_weight(class_weight: Any) -> dict[int, float]:

@@ -242,7 +242,9 @@ class BatchFeed:
             runner = p.use(len(x))
             runner.start(x, y, weight, None, len(x))
             runner.run(1, float("inf"))
-            p.saw(len(x), len(x) if weight is None else float(weight.sum(dtype=np.float64)))
+            p.saw(
+                len(x), len(x) * (1.0 if weight is None else float(weight.mean(dtype=np.float64)))
+            )
             done += 1
             self._left -= 1
             if time.monotonic() >= end:
@@ -313,7 +315,9 @@ def checked_rows(
     if y is None:
         raise ValueError(f"{what[1]} is missing: it is needed to compute the loss")
     y = data.prepare_y(y, len(x), shapes[1], loss._sparse, loss.name, what[1])
-    weight = data.prepare_weights(weight, len(x), what[2])
+    weight = data.prepare_weights(weight, len(x), shapes[1][:-1], what[2])
+    if weight is not None and weight.ndim > 1:
+        model._compiled.check_weights_of_values(what[2])
     if len(x) == 0:
         raise ValueError(f"{what[0]} is empty: it has no rows")
     return x, y, weight

@@ -94,10 +94,10 @@ class Loss(Named):
         return getattr(self.backward, "__func__", None) is not Loss.backward
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Number:
-        """sum(sample_weight * forward(y_true, y_pred)) / rows."""
+        """The mean of sample_weight * forward(y_true, y_pred), see `weighted`."""
         values = np.asarray(self.forward(np.asarray(y_true), np.asarray(y_pred)), np.float64)
         if sample_weight is not None:
-            values = values * np.asarray(sample_weight, np.float64)
+            values = weighted(values, sample_weight, self.name)
         return Number(values.mean() if values.size else 0.0)
 
     def get_config(self) -> dict[str, Any]:
@@ -127,6 +127,41 @@ class Loss(Named):
             return data.rounded(dy)
 
         return _core.host_loss(forward, backward)
+
+
+def fit_weight(weight: Any, values: np.ndarray, who: str) -> np.ndarray:
+    """A sample_weight as float64, its axes those of `values`, so that NumPy broadcasts it.
+
+    A last axis of 1 that values have not is dropped. Weights of fewer axes are laid along the
+    first ones, the rows: with one a row, all values of the row have it. Keras's metrics do the
+    same; its losses refuse such weights, or, where there are as many rows as values in a row, lay
+    them along the values.
+    """
+    from . import data
+
+    weight = data.as_array(weight, f"{who}: sample_weight").astype(np.float64)
+    if weight.ndim == values.ndim + 1 and weight.shape[-1] == 1:
+        weight = weight[..., 0]
+    if weight.ndim < values.ndim and weight.shape == values.shape[: weight.ndim]:
+        weight = weight.reshape(weight.shape + (1,) * (values.ndim - weight.ndim))
+    return weight
+
+
+def unfit_weight(weight: Any, values: np.ndarray, who: str) -> ValueError:
+    """The error for weights that do not broadcast to the values."""
+    return ValueError(
+        f"{who}: sample_weight must be a number, or have one weight a row or one for each of the "
+        f"values, which have the shape {values.shape}; got {np.shape(weight)}"
+    )
+
+
+def weighted(values: np.ndarray, weight: Any, who: str) -> np.ndarray:
+    """values * weight, as NumPy broadcasts them once `fit_weight` has matched their axes."""
+    fitted = fit_weight(weight, values, who)
+    try:
+        return values * fitted
+    except ValueError:
+        raise unfit_weight(weight, values, who) from None
 
 
 def rows_of(values: Any, rows: int, what: str) -> np.ndarray:

@@ -6,6 +6,7 @@ Within fit and evaluate the core computes them; on their own they are used as in
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,17 +59,24 @@ class Metric(Named):
         raise NotImplementedError(f"metric {self.name!r} does not define forward(y_true, y_pred)")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch to the mean."""
+        """Add a batch to the mean. sample_weight: one number for all rows, one a row, or one for
+        each of a row's values, of which the mean is then weighted.
+        """
         values = np.asarray(self.forward(np.asarray(y_true), np.asarray(y_pred)), np.float64)
-        if sample_weight is None:
-            self._sum += float(values.sum())
-            self._weight += values.size
-            return
-        weight = np.asarray(sample_weight, np.float64)
-        weight = weight.reshape(weight.shape + (1,) * (values.ndim - weight.ndim))
-        weight = np.broadcast_to(weight, values.shape)
-        self._sum += float((values * weight).sum())
-        self._weight += float(weight.sum())
+        weight = np.ones((1,) * values.ndim)
+        if sample_weight is not None:
+            weight = losses.fit_weight(sample_weight, values, self.name)
+            weight = weight.reshape(weight.shape + (1,) * (values.ndim - weight.ndim))
+        try:
+            weight = np.broadcast_to(weight, values.shape)
+        except ValueError:
+            raise losses.unfit_weight(sample_weight, values, self.name) from None
+        # A row counts once, however many values it has; so does a batch with one weight.
+        whole = values.ndim == 0 or (sample_weight is not None and np.ndim(sample_weight) == 0)
+        parts = values.size if whole else math.prod(values.shape[1:])
+        if parts:
+            self._sum += float((values * weight).sum()) / parts
+            self._weight += float(weight.sum()) / parts
 
     def result(self) -> Number:
         """The mean since reset_state(); 0 of no rows."""
@@ -143,7 +151,10 @@ class CategoricalAccuracy(SparseCategoricalAccuracy):
 
 
 class BinaryAccuracy(Metric):
-    """The share of a row's elements for which y_pred > threshold says what y_true says."""
+    """The share of elements for which y_pred > threshold says what y_true says.
+
+    On its own, forward gives a value, and takes a weight, for each element, as in Keras.
+    """
 
     _kind = "binary_accuracy"
     _sparse = False
@@ -157,7 +168,7 @@ class BinaryAccuracy(Metric):
     def forward(self, y_true: Any, y_pred: Any) -> F32:
         y_true = losses.fit_targets(y_true, y_pred.shape, False, self.name)
         said = (y_pred > np.float32(self.threshold)).astype(np.float32)
-        return (said == y_true).mean(axis=-1, dtype=np.float32)
+        return (said == y_true).astype(np.float32)
 
     def get_config(self) -> Config:
         return {**super().get_config(), "threshold": self.threshold}

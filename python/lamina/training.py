@@ -67,7 +67,8 @@ class Trainer(Inference):
         validation_data: (x, y), (x, y, sample_weight), or an iterable of batches; goes before
         validation_split. validation_batch_size: by default batch_size, if that is given, else as
         evaluate. validation_freq: every so many epochs, or a list of epochs from 1.
-        class_weight: {class: weight}, 1 for the others. sample_weight: (n,).
+        class_weight: {class: weight}, 1 for the others. sample_weight: (n,), or one for each value
+        of the loss, (n, *output_shape[:-1]), as for the steps of a sequence.
         steps_per_epoch: batches an epoch; the data go on where the last epoch ended.
 
         The reported loss is the mean over rows of sample_weight times the row's loss.
