@@ -5,6 +5,7 @@ import os
 import pathlib
 import stat
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -50,6 +51,12 @@ def parse(path):
     return json.loads(data[8 : 8 + length]), data[8 + length :]
 
 
+def checksum(data):
+    """That of the file with zeros where it has its checksum."""
+    key = data.index(b'"lamina_crc32":"') + 16
+    return zlib.crc32(data[:key] + b"0" * 8 + data[key + 8 :])
+
+
 def compose(header, body=b""):
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return len(text).to_bytes(8, "little") + text + body
@@ -78,7 +85,9 @@ def test_the_layout(path):
     m = model()
     m.save_weights(path)
     header, body = parse(path)
-    assert header.pop("__metadata__") == {"format": "lamina", "format_version": "1"}
+    metadata = header.pop("__metadata__")
+    assert metadata.pop("lamina_crc32") == f"{checksum(path.read_bytes()):08x}"
+    assert metadata == {"format": "lamina", "format_version": "2"}
     assert {name: tuple(entry["shape"]) for name, entry in header.items()} == NAMES
     assert all(entry["dtype"] == "F32" for entry in header.values())
     at = 0
@@ -240,25 +249,121 @@ def test_damage_is_seen_and_changes_nothing(path):
         assert_bits(a, b)
 
 
-def test_every_cut_and_a_flipped_bit_in_every_byte_of_the_header(path):
-    small = la.Sequential([la.Input((2,)), layers.Dense(1)])
-    small.save_weights(path)
+@pytest.fixture
+def small(path):
+    """A model of three weights whose file `path` holds."""
+    model = la.Sequential([la.Input((2,)), layers.Dense(1)])
+    model.set_weights([[[1.0], [-2.0]], [0.5]])
+    model.save_weights(path)
+    return model
+
+
+def test_every_cut_and_everything_behind_is_refused(path, small):
     good = path.read_bytes()
-    for length in range(len(good)):
-        path.write_bytes(good[:length])
-        with pytest.raises(ValueError, match="safetensors"):
-            small.load_weights(path)
-    refused = 0
-    header = 8 + int.from_bytes(good[:8], "little")
-    for i in range(header):
-        data = bytearray(good)
-        data[i] ^= 1 << i % 7
+    changed = [good[:length] for length in range(len(good))]
+    changed += [good + more for more in (b"\0", b" ", b"\0" * 8, good)]
+    for data in changed:
         path.write_bytes(data)
-        try:
-            small.load_weights(path)  # a bit of the metadata's text may be another
-        except ValueError:
+        with pytest.raises(ValueError, match="is not a sound safetensors file"):
+            small.load_weights(path)
+
+
+@pytest.mark.parametrize("change", ["each bit", "each bit inverted", "zero", "a blank", "case"])
+def test_a_changed_byte_anywhere_is_refused(path, small, change):
+    good = path.read_bytes()
+    masks = [1 << bit for bit in range(8)] if change == "each bit" else [None]
+    before = small.get_weights()
+    refused = same = 0
+    for i in range(len(good)):
+        for mask in masks:
+            other = {
+                "zero": 0,
+                "a blank": 32,
+                "case": good[i] ^ 32,
+                "each bit inverted": good[i] ^ 255,
+            }
+            data = bytearray(good)
+            data[i] = good[i] ^ mask if mask else other[change]
+            if data == good:
+                same += 1
+                continue
+            path.write_bytes(data)
+            with pytest.raises(ValueError, match="is not a sound safetensors file"):
+                small.load_weights(path)
             refused += 1
-    assert refused > 0.7 * header
+    assert refused + same == len(good) * len(masks) and refused > len(good) // 2
+    for a, b in zip(before, small.get_weights(), strict=True):
+        assert_bits(a, b)
+
+
+def test_what_a_checksum_is_asked_of(path, small):
+    """Files of others, and those of the version without one, have none; a later version is none
+    to guess at."""
+    header, body = parse(path)
+    metadata = header.pop("__metadata__")
+    want = small.get_weights()
+
+    def load(**changes):
+        given = {key: value for key, value in (metadata | changes).items() if value is not None}
+        path.write_bytes(compose({"__metadata__": given, **header}, body))
+        small.set_weights([[[0.0], [0.0]], [0.0]])
+        small.load_weights(path)
+        for a, b in zip(want, small.get_weights(), strict=True):
+            assert_bits(a, b)
+
+    load(format_version="1", lamina_crc32=None)
+    load(format="pt", lamina_crc32=None)
+    load(format=None, format_version=None, lamina_crc32=None)
+    for changes, message in [
+        ({"lamina_crc32": None}, "its checksum is missing"),
+        ({"format_version": "3"}, "has format_version '3', and this release of lamina reads 1 and"),
+        ({"format_version": None}, "has format_version None"),
+        ({}, "its content is not what was written"),  # json.dumps puts blanks elsewhere
+        ({"format": "pt"}, "its content is not what was written"),
+        ({"format_version": "1"}, "its content is not what was written"),
+        ({"lamina_crc32": ""}, "its content is not what was written"),
+        ({"lamina_crc32": "\ud800"}, r"should be '\\ud800'"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            load(**changes)
+
+
+def test_a_message_about_a_file_is_short_whatever_the_file_holds(path, small):
+    long = "n" * 1_000_000
+    deep = list(range(100_000))
+    entry = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
+    fine = json.loads(json.dumps(parse(path)[0]))
+    fine.pop("__metadata__")
+    huge = [(1 << 62) - 1] * 32
+    cases = [
+        {long: 3},
+        {long: entry | {"dtype": long}},
+        {"x": entry | {"dtype": deep}},
+        {long: entry | {"shape": long}},
+        {long: entry | {"shape": deep}},
+        {long: entry | {"shape": huge}},
+        {long: entry | {"shape": [4]}},
+        {long: entry | {"data_offsets": deep}},
+        {long: entry | {"data_offsets": [4, 8]}},
+        {long: entry | {"more": long}},
+        {long: entry},
+        {f"{i}{long[:1000]}": entry | {"data_offsets": [4 * i, 4 * i + 4]} for i in range(1000)},
+        {"__metadata__": {long: 1}},
+        {"__metadata__": {"format": "lamina", "format_version": long}, **fine},
+        {"__metadata__": {"lamina_crc32": long}, **fine},
+        fine | {"dense/kernel": entry | {"shape": [0] * 32, "data_offsets": [0, 0]}},
+    ]
+    for header in cases:
+        entries = [value for value in header.values() if isinstance(value, dict)]
+        ends = [value["data_offsets"][1] for value in entries if "data_offsets" in value]
+        path.write_bytes(compose(header, bytes(min(max([0, *ends]), 1 << 20))))
+        with pytest.raises(ValueError) as caught:
+            small.load_weights(path)
+        assert len(str(caught.value)) < 2000
+    path.write_bytes(compose(("{" + long).encode()))
+    with pytest.raises(ValueError) as caught:
+        small.load_weights(path)
+    assert len(str(caught.value)) < 2000
 
 
 def test_another_model_s_weights_are_refused(path):

@@ -9,6 +9,9 @@ A tensor is called by its layer's class in snake case, numbered, and the weight'
 `dense/kernel`, `dense/bias`, `dense_1/kernel`. Layers' own names do not matter, as they depend on
 what else the process has made.
 
+The metadata hold a CRC-32 of the whole file, as it is with zeros in the place of the sum, so that
+a changed bit anywhere is seen. Files without one, as other programs write them, are read too.
+
 The reader takes nothing for granted and says what is wrong; a file that is refused has changed no
 weight. The writer writes beside the file and puts the whole in its place at the end.
 """
@@ -18,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import itertools
 import math
 import os
 import stat
@@ -42,6 +46,9 @@ if not TYPE_CHECKING:
 
 _MAX_HEADER = 100_000_000  # bytes; the limit of the layout's own reader
 _MAX_RANK = 32
+_VERSIONS = ("1", "2")  # the first had no checksum
+_SUM_KEY = "lamina_crc32"
+_CHUNK = 1 << 20  # bytes read at once for the checksum
 _Entry = tuple[str, "tuple[int, ...]", int, int]  # of a tensor: dtype, shape, begin, end
 _DTYPES: dict[str, Any] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "F16": np.dtype("<f2")}
 
@@ -86,17 +93,34 @@ def save_weights(model: Sequential, filepath: Any, overwrite: bool = True) -> No
         if not overwrite:
             raise FileExistsError(f"{path!r} exists; pass overwrite=True to replace it")
     tensors = {
-        name: np.asarray(weight.value, "<f4", order="C")
+        name: np.array(weight.value, "<f4", order="C")  # another thread may be training
         for name, weight in tensor_names(model).items()
     }
     parts = [array.data.cast("B") for array in tensors.values() if array.size]
-    _replace(path, [_header(tensors), *parts])
+    head = _header(tensors)
+    _replace(path, [head.replace(_sum_text(0), _sum_text(_checksum([head, *parts])), 1), *parts])
+
+
+def _checksum(parts: Iterable[bytes | memoryview]) -> int:
+    import zlib
+
+    total = 0
+    for part in parts:
+        total = zlib.crc32(part, total)
+    return total
+
+
+def _sum_text(checksum: int) -> bytes:
+    """The checksum as it stands in a header. No other place can hold this: in names, " is \\"."""
+    return b'"%s":"%08x"' % (_SUM_KEY.encode(), checksum)
 
 
 def _header(tensors: dict[str, F32]) -> bytes:
+    """The length and the JSON, with zeros for the checksum, which comes first."""
     import json
 
-    header: dict[str, Any] = {"__metadata__": {"format": "lamina", "format_version": "1"}}
+    metadata = {"format": "lamina", "format_version": _VERSIONS[-1], _SUM_KEY: "0" * 8}
+    header: dict[str, Any] = {"__metadata__": metadata}
     begin = 0
     for name, array in tensors.items():
         end = begin + array.nbytes
@@ -162,17 +186,17 @@ def load_weights(model: Sequential, filepath: Any) -> None:
         if missing or strange:
             raise ValueError(
                 f"{path!r} does not fit model '{model.name}': "
-                f"missing {missing or 'nothing'}, not in the model {strange or 'nothing'}"
+                f"missing {_some(missing)}, not in the model {_some(strange)}"
             )
         for name, weight in wanted.items():
             if entries[name][1] != weight.shape:
                 raise ValueError(
-                    f"{path!r} does not fit model '{model.name}': tensor '{name}' has shape "
-                    f"{entries[name][1]}, the model's weight {weight.shape}"
+                    f"{path!r} does not fit model '{model.name}': tensor {_short(name)} has shape "
+                    f"{_short(entries[name][1])}, the model's weight {weight.shape}"
                 )
         arrays = {
             name: data.to_float32(
-                _read(file, start, entries[name], path, name), f"{path!r}: tensor {name!r}"
+                _read(file, start, entries[name], path, name), f"{path!r}: tensor {_short(name)}"
             )
             for name in wanted
         }
@@ -201,15 +225,59 @@ def read_header(file: io.BufferedReader, size: int, path: str) -> tuple[dict[str
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise refuse("__metadata__ must be an object of strings")
+    version = metadata.get("format_version")
+    if metadata.get("format") == "lamina" and version not in _VERSIONS:
+        raise refuse(
+            f"it has format_version {_short(version)}, and this release of lamina reads "
+            f"{' and '.join(_VERSIONS)}; a newer one may read it"
+        )
     entries = {name: _entry(name, value, refuse) for name, value in header.items()}
     at = 0
     for name, (_, _, begin, end) in sorted(entries.items(), key=lambda item: item[1][2:]):
         if begin != at:
-            raise refuse(f"tensor {name!r} begins at {begin}, expected {at}: a gap or an overlap")
+            raise refuse(
+                f"tensor {_short(name)} begins at {begin}, expected {at}: a gap or an overlap"
+            )
         at = end
     if at != size - 8 - length:
         raise refuse(f"its tensors take {at} bytes, {size - 8 - length} follow the header")
+    _check_sum(file, first + text, metadata, refuse)
     return entries, 8 + length
+
+
+def _check_sum(
+    file: io.BufferedReader,
+    head: bytes,
+    metadata: dict[str, str],
+    refuse: Callable[[str], ValueError],
+) -> None:
+    """Compares the checksum with the file, of which `head` has been read."""
+    stated = metadata.get(_SUM_KEY)
+    if stated is None:
+        if metadata.get("format") == "lamina" and metadata["format_version"] != "1":
+            raise refuse("its checksum is missing")
+        return
+    text = f'"{_SUM_KEY}":"{stated}"'.encode("ascii", "replace")
+    rest = iter(lambda: file.read(_CHUNK), b"")
+    found = _checksum(itertools.chain([head.replace(text, _sum_text(0))], rest))
+    if stated != f"{found:08x}":
+        raise refuse(
+            f"its checksum is {found:08x}, and should be {_short(stated)}: its content is not what "
+            f"was written (a program that changes it must leave out the metadata '{_SUM_KEY}')"
+        )
+
+
+def _short(value: Any) -> str:
+    """What a file holds, as text for a message: it may be of any length."""
+    text = repr(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def _some(names: list[str]) -> str:
+    if not names:
+        return "nothing"
+    text = ", ".join(map(_short, names[:5]))
+    return f"[{text}]" if len(names) <= 5 else f"[{text}, and {len(names) - 5} more]"
 
 
 def _parse(text: bytes, refuse: Callable[[str], ValueError]) -> dict[str, Any]:
@@ -232,19 +300,23 @@ def _parse(text: bytes, refuse: Callable[[str], ValueError]) -> dict[str, Any]:
 
 def _entry(name: str, value: Any, refuse: Callable[[str], ValueError]) -> _Entry:
     if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
-        raise refuse(f"tensor {name!r} must have dtype, shape and data_offsets, got {value!r:.200}")
+        raise refuse(
+            f"tensor {_short(name)} must have dtype, shape and data_offsets, got {_short(value)}"
+        )
     dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
     if not isinstance(dtype, str) or (dtype not in _DTYPES and dtype != "BF16"):
-        raise refuse(f"tensor {name!r} has dtype {dtype!r}, not one of F32, F64, F16, BF16")
+        known = "F32, F64, F16, BF16"
+        raise refuse(f"tensor {_short(name)} has dtype {_short(dtype)}, not one of {known}")
     if not _sizes(shape) or len(shape) > _MAX_RANK:
-        raise refuse(f"tensor {name!r} has shape {shape!r:.200}")
+        raise refuse(f"tensor {_short(name)} has shape {_short(shape)}")
     if not _sizes(offsets) or len(offsets) != 2:
-        raise refuse(f"tensor {name!r} has data_offsets {offsets!r:.200}")
+        raise refuse(f"tensor {_short(name)} has data_offsets {_short(offsets)}")
     item = 2 if dtype == "BF16" else _DTYPES[dtype].itemsize
-    if offsets[1] - offsets[0] != math.prod(shape) * item:
+    takes = math.prod(shape) * item
+    if offsets[1] - offsets[0] != takes:
         raise refuse(
-            f"tensor {name!r} of shape {shape} and dtype {dtype} takes {math.prod(shape) * item} "
-            f"bytes, its data_offsets are {offsets}"
+            f"tensor {_short(name)} of shape {_short(shape)} and dtype {dtype} takes "
+            f"{_short(takes)} bytes, its data_offsets are {offsets}"
         )
     return dtype, tuple(shape), offsets[0], offsets[1]
 
@@ -258,7 +330,7 @@ def _read(file: io.BufferedReader, start: int, entry: _Entry, path: str, name: s
     file.seek(start + begin)
     array = np.empty(shape, "<u2" if dtype == "BF16" else _DTYPES[dtype])
     if array.size and file.readinto(array.data.cast("B")) != end - begin:
-        raise ValueError(f"{path!r} ends within tensor {name!r}")
+        raise ValueError(f"{path!r} ends within tensor {_short(name)}")
     if dtype == "BF16":  # the upper half of a float32
         return (array.astype(np.uint32) << 16).view(np.float32)
     return array
