@@ -62,7 +62,11 @@ FIT = [
         "x must hold real numbers, got an array of type complex128",
     ),
     ({"x": X.astype(str)}, TypeError, "x must hold real numbers"),
-    ({"x": X.astype(object)}, TypeError, "x must hold real numbers"),
+    (
+        {"x": changed(X.astype(object), (3, 0, 2), "a")},
+        TypeError,
+        "x must hold real numbers, got text: 'a' in row 3, column 0, 2",
+    ),
     ({"x": X.astype("M8[s]")}, TypeError, "x must hold real numbers"),
     ({"x": [[1], [2, 3]]}, ValueError, "x cannot be made an array"),
     ({"x": {"a": X}}, TypeError, "x must be an array, got a dict"),
@@ -275,7 +279,11 @@ def test_targets_of_a_dense_loss():
             r"y must be within the range of float32, got -1e\+300 at y\[3, 4\]",
         ),
         (ONE_HOT[:5], ValueError, "x has 12 rows and y has 5"),
-        (ONE_HOT.astype(object), TypeError, "y must hold real numbers"),
+        (
+            changed(ONE_HOT.astype(object), (3, 4), "a"),
+            TypeError,
+            "y must hold real numbers, got text: 'a' in row 3, column 4",
+        ),
     ]:
         with pytest.raises(error, match=message):
             model.fit(X, y, verbose=0)

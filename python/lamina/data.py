@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _core
+from . import _core, frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,11 +36,17 @@ def as_array(value: Any, what: str) -> np.ndarray:
         raise TypeError(
             f"{what} must be an array, got a sparse {type(value).__name__}: pass {what}.toarray()"
         )
+    elif frames.column_names(value) is not None:
+        array = frames.frame_to_array(value, what)
+    elif frames.is_column(value):
+        array = frames.column_to_array(value, f"{what}, the column {value.name!r},")
     else:
         try:
             array = np.asarray(value)
         except ValueError as error:
             raise ValueError(f"{what} cannot be made an array: {error}") from None
+    if array.dtype.kind == "O" and array.ndim:
+        array = frames.objects_to_numbers(array, what)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{what} must hold real numbers, got an array of type {array.dtype}")
     return array
@@ -80,6 +86,11 @@ def check_finite(array: np.ndarray, what: str) -> None:
         narrow = array.dtype.itemsize <= 4
         fits = np.isfinite if narrow else lambda part: np.abs(part) <= _LARGEST
         _raise_at(array, what, what, fits)
+
+
+def first_not_finite(array: np.ndarray) -> tuple[int, ...] | None:
+    """The index of the first NaN or infinity, if there is one."""
+    return _first_wrong(array, np.isfinite) if array.dtype.kind == "f" else None
 
 
 def _raise_at(array: np.ndarray, what: str, where: str, holds: Callable[[Array], Array]) -> None:
