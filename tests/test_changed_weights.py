@@ -7,6 +7,9 @@ import pytest
 import lamina as la
 from close import assert_bits
 
+# Numbers that are not finite go in on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore:the loss is:UserWarning")
+
 L = la.layers
 rng = np.random.default_rng(12)
 

@@ -47,6 +47,7 @@ class Compiled:
             if metric is not None:
                 metric._core_metric(False)
                 self._check_targets(metric)
+        self.said: set[str] = set()  # "outputs" of diagnosis.py once, "loss" once in a run
         self.metrics: list[Any] = []
         self._resolved_for: tuple[Any, ...] | None = None
 

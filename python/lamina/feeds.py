@@ -6,12 +6,16 @@ same to the loop in training.py:
     steps            batches in an epoch, None if it shows only at the end
     begin_epoch(), end_epoch()
     more()           whether there is another batch
+    first_rows()     some rows of x to look at
+    suspects()       the rows of x to look for what a loss of NaN comes from, and their batch
+    what, columns    what errors call x, and its columns' names if it had any
     run(p, limit, seconds) -> batches that were run, 0 at the end of the epoch's data; at least one
                      where there is one, even in no time
 """
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from ._types import F32, Array, Rows, Shape
 
 _END = object()
+_FIRST_ROWS = 32
 _ENDLESS = 1 << 62  # batches
 
 
@@ -123,6 +128,8 @@ class ArrayFeed:
         self._joins = joins and steps is None
         self._started = False
         self._left = 0
+        self.what = "x"
+        self.columns: list[str] | None = None
 
     def begin_epoch(self) -> None:
         self._left = self.steps
@@ -131,6 +138,12 @@ class ArrayFeed:
 
     def end_epoch(self) -> None:
         pass
+
+    def first_rows(self) -> np.ndarray:
+        return self.x[:_FIRST_ROWS]
+
+    def suspects(self) -> tuple[np.ndarray, int | None]:
+        return self.x, None
 
     def more(self) -> bool:
         return self._left > 0
@@ -196,6 +209,10 @@ class BatchFeed:
         self._peeked = _END
         self._left = 0
         self._begun = False
+        self._suspects: tuple[np.ndarray, int] | None = None
+        self._seen = 0  # batches of this epoch
+        self.what = "x"
+        self.columns: list[str] | None = None
         self._open = False  # has the source been told of this epoch?
 
     def peek(self, what: str = "x") -> Any:
@@ -215,11 +232,18 @@ class BatchFeed:
         if self._begun and not self._once and not self._endless:
             self._iterator, self._peeked = None, _END
         self._begun = True
+        self._seen = 0
         self._tell_begin()
 
     def end_epoch(self) -> None:
         tell(self._source, "on_epoch_end")
         self._open = False
+
+    def first_rows(self) -> np.ndarray:
+        return self._check(self.peek())[0][:_FIRST_ROWS]
+
+    def suspects(self) -> tuple[np.ndarray, int | None]:
+        return self._suspects or (np.empty(0, np.float32), None)
 
     def _tell_begin(self) -> None:
         if not self._open:
@@ -242,6 +266,9 @@ class BatchFeed:
             runner = p.use(len(x))
             runner.start(x, y, weight, None, len(x))
             runner.run(1, float("inf"))
+            if self._suspects is None and not math.isfinite(runner.last_results()[0]):
+                self._suspects = x, self._seen
+            self._seen += 1
             p.saw(
                 len(x), len(x) * (1.0 if weight is None else float(weight.mean(dtype=np.float64)))
             )

@@ -7,6 +7,7 @@ a call that raises for its arguments has not even built an unbuilt model.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,11 @@ from ._hints import explained
 from ._results import Output
 from .callbacks import CallbackList
 from .compiling import Compilable
+from .frames import column_names
 from .progress import Progress, finished
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ._types import Array, Feed, Rows, Shapes
     from .memory import MemoryReport
@@ -62,6 +64,8 @@ class Inference(Compilable):
         feed, shapes = self._test_feed(x, y, batch_size, sample_weight, steps)
         hooks = CallbackList(callbacks)
         self._adopt(shapes)
+        self._check_outputs(feed.first_rows)
+        self._compiled.said.discard("loss")
         if hooks.callbacks:
             hooks.set_model(self)
             hooks.set_params({"verbose": verbose, "epochs": 1, "steps": feed.steps})
@@ -78,7 +82,9 @@ class Inference(Compilable):
         size = _checks.batch_size(batch_size)
         shapes = self._shapes_for(x)
         rows = feeds.checked_rows(x, y, sample_weight, self, shapes)
-        return feeds.ArrayFeed(*rows, size, steps=steps, joins=batch_size is None), shapes
+        feed = feeds.ArrayFeed(*rows, size, steps=steps, joins=batch_size is None)
+        feed.columns = column_names(x)
+        return feed, shapes
 
     def _returned(self, logs: dict[str, Any], return_dict: bool) -> Any:
         if return_dict:
@@ -289,12 +295,15 @@ class Inference(Compilable):
         if class_weight is not None:
             weight = data.weights_of_classes(class_weight, y, self._compiled.loss._sparse)
         self._adopt(shapes)
+        self._check_outputs(lambda: x)
         kept = self._take_runner(mode, len(x))
         runner = kept[1]
         runner.start(x, y, weight, None, len(x))
         runner.run(1, _FOR_EVER)
         values = runner.last_results()
         self._keep_runner(mode, kept)
+        if not math.isfinite(values[0]):
+            self._check_loss(values[0], feeds.ArrayFeed(x, y, weight, len(x)))
         if return_dict:
             return {name: values[i] for name, i in self._compiled.order}
         return values if len(values) > 1 else values[0]
@@ -308,6 +317,7 @@ class Inference(Compilable):
             # The first batch alone: it is left out of the time a step takes.
             count = feed.run(run, _ALL, 0.0)
             while count:
+                self._check_loss(run.results()[0], feed)
                 done += count
                 progress.update(done, self._logs(run) if progress.drawing else {})
                 count = feed.run(run, _ALL, _STRETCH)
@@ -318,13 +328,36 @@ class Inference(Compilable):
                 hook(done, {})
             feed.run(run, 1, 0.0)
             logs = self._logs(run) if end or progress.drawing else {}
+            if logs and not math.isfinite(logs["loss"]):
+                self._check_loss(logs["loss"], feed)
             for hook in end:
                 hook(done, logs)
             done += 1
             progress.update(done, logs)
             if mode == "train" and self.stop_training:
                 break
+        if done:
+            self._check_loss(run.results()[0], feed)
         return done
+
+    def _check_loss(self, loss: float, feed: Feed) -> None:
+        """Says once in a run what has made the loss infinite or NaN."""
+        if math.isfinite(loss) or "loss" in self._compiled.said:
+            return
+        from .diagnosis import explain_loss
+
+        self._compiled.said.add("loss")
+        x, batch = feed.suspects()
+        explain_loss(self, loss, x, feed.what, feed.columns, batch)
+
+    def _check_outputs(self, first_rows: Callable[[], np.ndarray]) -> None:
+        """Says once whether the outputs go with the loss. first_rows: a function."""
+        if "outputs" in self._compiled.said:
+            return
+        from .diagnosis import check_outputs
+
+        self._compiled.said.add("outputs")
+        check_outputs(self, first_rows)
 
     def _logs(self, run: feeds.Pass) -> dict[str, float]:
         values = run.results()

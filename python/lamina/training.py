@@ -14,6 +14,7 @@ from . import _checks, data, feeds
 from ._hints import explained
 from ._warnings import warn
 from .callbacks import CallbackList, History
+from .frames import column_names
 from .inference import Inference
 from .progress import Output, Progress, output
 
@@ -111,6 +112,7 @@ class Trainer(Inference):
                 weight = data.weights_of_classes(class_weight, rows[1], compiled.loss._sparse)
                 rows = (*rows[:2], weight)
             feed = feeds.ArrayFeed(*rows, size, bool(shuffle), steps, goes_on=True)
+            feed.columns = column_names(x)
         if validation_batch_size is None:
             validation_batch_size = batch_size
         validation = self._validation_feed(
@@ -124,6 +126,8 @@ class Trainer(Inference):
         # From here on the model changes.
         self._adopt(shapes)
         self._check_backward()
+        self._check_outputs(feed.first_rows)
+        compiled.said.discard("loss")
         self.stop_training = False
         self.history = history
         hooks.set_model(self)
@@ -204,7 +208,9 @@ class Trainer(Inference):
                 )
             x, y, weight = (*validation, None)[:3]
             rows = feeds.checked_rows(x, y, weight, self, shapes, names)
-            return feeds.ArrayFeed(*rows, size, steps=steps, joins=batch_size is None)
+            arrays = feeds.ArrayFeed(*rows, size, steps=steps, joins=batch_size is None)
+            arrays.what, arrays.columns = names[0], column_names(x)
+            return arrays
         if not feeds.is_iterable_of_batches(validation):
             raise TypeError(
                 "validation_data must be a tuple (x, y) or an iterable of batches, got "
@@ -215,9 +221,10 @@ class Trainer(Inference):
             rows = feeds.split_batch(batch, "validation_data")
             return feeds.checked_rows(*rows, self, shapes, names)
 
-        feed = feeds.BatchFeed(validation, check, steps)
-        check(feed.peek("validation_data"))
-        return feed
+        batches = feeds.BatchFeed(validation, check, steps)
+        batches.what = names[0]
+        check(batches.peek("validation_data"))
+        return batches
 
     @explained
     def train_on_batch(
