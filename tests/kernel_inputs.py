@@ -1,6 +1,7 @@
 """Inputs that the tests of several kernels share. It imports neither lamina nor pytest."""
 
 import itertools
+import math
 
 import numpy as np
 
@@ -55,3 +56,11 @@ def term_blocks(k):
     count, units = -(-k // 224), -(-k // 32)
     ends = [i * units // count * 32 for i in range(count + 1)]
     return [(p, min(end, k)) for p, end in itertools.pairwise(ends)]
+
+
+def term_groups(k):
+    """The same blocks in the groups whose sums are added in order: one group of up to 32 blocks,
+    or else as many blocks to a group as there are groups."""
+    blocks = term_blocks(k)
+    size = len(blocks) if len(blocks) <= 32 else math.isqrt(len(blocks) - 1) + 1
+    return [blocks[i : i + size] for i in range(0, len(blocks), size)]

@@ -94,7 +94,8 @@ struct GeluTanh {
     return x * fma(x * x, splat(cubic), splat(linear));
   }
   static LAMINA_INLINE f32x16 forward(f32x16 x, f32x16) {
-    return above_minus_infinity(x) * sigmoid(twice_u(clamped(x)));
+    const f32x16 u = twice_u(clamped(x));
+    return above_minus_infinity(x) * sigmoid_from(u, exp_nonpositive(minus_abs(u)));
   }
   // s + x s (1 - s) d(2u)/dx, with s (1 - s) = e^-|2u| / (1 + e^-|2u|)^2 free of cancellation.
   static LAMINA_INLINE f32x16 backward(f32x16 dy, f32x16 x, f32x16) {

@@ -142,7 +142,7 @@ void normalize_backward(float* dx, const float* dy, const float* x, const float*
                         const float* a, const float* b, const float* c, int64_t rows, int64_t cols);
 
 // reduce.cpp
-void column_sums(float* out, const float* x, int64_t rows, int64_t cols);
+void column_sums(float* out, const float* x, int64_t x_row, int64_t rows, int64_t cols);
 void row_sums(float* out, const float* x, int64_t rows, int64_t cols);
 void row_argmax(int32_t* out, const float* x, int64_t rows, int64_t cols);
 void accumulate(float* y, const float* x, int64_t n);

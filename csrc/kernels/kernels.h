@@ -335,8 +335,8 @@ struct Kernels {
                              int64_t cols);
 
   // --- reduce.cpp -----------------------------------------------------------------------------
-  void (*column_sums)(float* out, const float* x, int64_t rows,
-                      int64_t cols);  // over rows, in order
+  // Sums are trees (tree.h). Rows of x are x_row floats apart; out may be the first of them.
+  void (*column_sums)(float* out, const float* x, int64_t x_row, int64_t rows, int64_t cols);
   void (*row_sums)(float* out, const float* x, int64_t rows, int64_t cols);
   void (*row_argmax)(int32_t* out, const float* x, int64_t rows, int64_t cols);  // first; NaN wins
   void (*accumulate)(float* y, const float* x, int64_t n);                       // y += x

@@ -6,6 +6,7 @@
 #include "kernels/lanes.h"
 #include "kernels/math.h"
 #include "kernels/simd.h"
+#include "kernels/tree.h"
 
 namespace lamina::LAMINA_ISA {
 namespace {
@@ -27,15 +28,15 @@ LAMINA_INLINE void mean_over_row(float* loss, float* dx, const float* x, const f
   for (int64_t i = 0; i < rows; ++i) {
     const float weight = weight_of(weights, i);
     const f32x16 g = splat(weight * scale * share);
-    f32x16 total = zero();
+    TreeSum total;
     for_each_vector(cols, [&](int64_t j, int64_t n) {
       f32x16 slope;
       const f32x16 term =
           f(load_upto(x + i * cols + j, n), load_upto(targets + i * cols + j, n), slope);
-      total = fma(or_fill(term, n, 0.0f), splat(share), total);
+      total.add_product(or_fill(term, n, 0.0f), splat(share));
       if (dx != nullptr) store_upto(dx + i * cols + j, slope * g, n);
     });
-    loss[i] = sum(total) * weight;
+    loss[i] = sum(total.total()) * weight;
   }
 }
 
@@ -49,9 +50,9 @@ LAMINA_INLINE f32x16 clip(f32x16 q) { return min(splat(kMost), max(splat(kLeast)
 LAMINA_INLINE mask16 inside(f32x16 q) { return !((q < splat(kLeast)) | (q > splat(kMost))); }
 
 LAMINA_INLINE float row_sum(const float* x, int64_t cols) {
-  f32x16 total = zero();
-  for_each_vector(cols, [&](int64_t j, int64_t n) { total = total + load_upto(x + j, n); });
-  return sum(total);
+  TreeSum total;
+  for_each_vector(cols, [&](int64_t j, int64_t n) { total.add(load_upto(x + j, n)); });
+  return sum(total.total());
 }
 
 }  // namespace
@@ -110,18 +111,18 @@ void cross_entropy_onehot(float* loss, float* dprobabilities, const float* proba
     const float inverse = 1.0f / row_sum(p, cols);
     const f32x16 normalize_by = splat(inverse);
 
-    f32x16 total = zero(), unclipped = zero();
+    TreeSum total, unclipped;
     for_each_vector(cols, [&](int64_t j, int64_t n) {
       const f32x16 q = load_upto(p + j, n) * normalize_by;
       const f32x16 target = load_upto(t + j, n);
       const f32x16 term = or_fill(target * log_normal(clip(q)), n, 0.0f);
-      total = total - term;
-      unclipped = unclipped + select(inside(q), target, zero());
+      total.add(zero() - term);
+      unclipped.add(select(inside(q), target, zero()));
     });
-    loss[i] = sum(total) * weight;
+    loss[i] = sum(total.total()) * weight;
     if (dprobabilities == nullptr) continue;
 
-    const f32x16 all = splat(sum(unclipped)), g = splat(weight * scale * inverse);
+    const f32x16 all = splat(sum(unclipped.total())), g = splat(weight * scale * inverse);
     for_each_vector(cols, [&](int64_t j, int64_t n) {
       const f32x16 q = load_upto(p + j, n) * normalize_by;
       const f32x16 pull = load_upto(t + j, n) / clip(q);

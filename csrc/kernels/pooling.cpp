@@ -2,6 +2,7 @@
 // the image, as 'valid' and 'same' padding see to.
 #include "kernels/declarations.h"
 #include "kernels/simd.h"
+#include "kernels/tree.h"
 
 namespace lamina::LAMINA_ISA {
 namespace {
@@ -105,23 +106,15 @@ void max_pool_backward(float* dimage, const float* dy, const int32_t* argmax, co
   });
 }
 
-// y (out_height, out_width, channels), image (height, width, channels). A window may be the whole
-// of an image: chains of so many pixels, added in order.
+// y (out_height, out_width, channels), image (height, width, channels)
 void average_pool_forward(float* y, const float* image, const Window2d& w) {
-  constexpr int64_t most = 256;
   for_each_window(w, [&](int64_t o, const Box& box) {
     const f32x16 count = pixels_of(box);
     for_each_vector(w.channels, [&](int64_t c, int64_t n) {
-      f32x16 total = zero(), chain = zero();
-      int64_t seen = 0;
-      for_each_pixel(w, box, [&](int64_t pixel) {
-        chain = chain + load_upto(image + pixel * w.channels + c, n);
-        if (++seen % most == 0) {
-          total = total + chain;
-          chain = zero();
-        }
-      });
-      store_upto(y + o * w.channels + c, (total + chain) / count, n);
+      TreeSum total;  // a window may be the whole of an image
+      for_each_pixel(
+          w, box, [&](int64_t pixel) { total.add(load_upto(image + pixel * w.channels + c, n)); });
+      store_upto(y + o * w.channels + c, total.total() / count, n);
     });
   });
 }

@@ -4,42 +4,27 @@
 #include "kernels/lanes.h"
 #include "kernels/narrow.h"
 #include "kernels/simd.h"
+#include "kernels/tree.h"
 
 namespace lamina::LAMINA_ISA {
 namespace {
 
-// Sums of `vectors` vectors of columns at once: each row then costs one long contiguous read.
-template <int vectors>
-LAMINA_INLINE void sum_columns(float* out, const float* x, int64_t rows, int64_t cols) {
-  f32x16 total[vectors];
-  LAMINA_UNROLL
-  for (int v = 0; v < vectors; ++v) total[v] = zero();
-  for (int64_t i = 0; i < rows; ++i) {
-    LAMINA_UNROLL
-    for (int v = 0; v < vectors; ++v) total[v] = total[v] + load(x + i * cols + kLanes * v);
+constexpr int64_t kNarrow = 128;      // columns, whose rows the hardware foresees
+constexpr int64_t kLeafVectors = 32;  // of a row: a tree in registers
+
+// The sum of n floats in the lanes of a vector.
+f32x16 sum_vectors(const float* x, int64_t n) {
+  constexpr int64_t leaf = kLeafVectors * kLanes;
+  const auto at = [=](int64_t i) LAMINA_LAMBDA { return load(x + i * kLanes); };
+  if (n == leaf) return pairwise<kLeafVectors>(at, 0);
+  if (n < leaf) {
+    const int64_t whole = n / kLanes, left = n % kLanes;
+    const f32x16 rest = left == 0 ? zero() : load(x + whole * kLanes, left);
+    return pairwise_upto<kLeafVectors / 2>(at, whole) + rest;
   }
-  LAMINA_UNROLL
-  for (int v = 0; v < vectors; ++v) store(out + kLanes * v, total[v]);
-}
-
-// Rows of wider matrices that are added to the sums at a time: a sum is loaded and stored once in
-// eight additions, and the rows after the next eight are asked for in the order of memory. Walking
-// down a strip of columns instead would read 256 bytes a row: 40 % of the speed from memory.
-constexpr int64_t kRowsAtOnce = 8;
-constexpr int64_t kNarrow = 128;  // columns
-
-// out += the rows of x in their order.
-template <int64_t count>
-LAMINA_INLINE void add_rows(float* out, const float* x, int64_t cols) {
-  for_each_vector(cols, [&](int64_t j, int64_t n) {
-    f32x16 total = load_upto(out + j, n);
-    LAMINA_UNROLL
-    for (int64_t i = 0; i < count; ++i) {
-      prefetch_second(x + 2 * count * cols + j * count + i * kLanes);
-      total = total + load_upto(x + i * cols + j, n);
-    }
-    store_upto(out + j, total, n);
-  });
+  int64_t half = leaf;
+  while (2 * half < n) half *= 2;
+  return sum_vectors(x, half) + sum_vectors(x + half, n - half);
 }
 
 // The largest first, then where it is: looking for both at once would make each vector wait for
@@ -70,43 +55,17 @@ LAMINA_INLINE int32_t first_largest(const float* x, int64_t cols) {
 
 }  // namespace
 
-void column_sums(float* out, const float* x, int64_t rows, int64_t cols) {
-  if (cols > kNarrow) {
-    for_each_vector(cols, [&](int64_t j, int64_t n) { store_upto(out + j, zero(), n); });
-    int64_t i = 0;
-    for (; i + kRowsAtOnce <= rows; i += kRowsAtOnce)
-      add_rows<kRowsAtOnce>(out, x + i * cols, cols);
-    for (; i < rows; ++i) add_rows<1>(out, x + i * cols, cols);
-    return;
-  }
-  int64_t j = 0;
-  for (; j + 4 * kLanes <= cols; j += 4 * kLanes) sum_columns<4>(out + j, x + j, rows, cols);
-  for (; j + kLanes <= cols; j += kLanes) sum_columns<1>(out + j, x + j, rows, cols);
-  if (j == cols) return;
-  f32x16 total = zero();
-  for (int64_t i = 0; i < rows; ++i) total = total + load(x + i * cols + j, cols - j);
-  store(out + j, total, cols - j);
+// out (cols), x (rows, cols) with rows x_row floats apart
+void column_sums(float* out, const float* x, int64_t x_row, int64_t rows, int64_t cols) {
+  const bool fetches = cols > kNarrow;
+  sum_rows({out}, rows, cols, [=](int, int64_t i, int64_t j, int64_t n) LAMINA_LAMBDA {
+    if (fetches) prefetch_second(x + (i + kTreeRows) * x_row + j);
+    return load_upto(x + i * x_row + j, n);
+  });
 }
 
-// Four chains of sums, vector v of the row going to chain v % 4, so that the adder's latency does
-// not set the pace.
 void row_sums(float* out, const float* x, int64_t rows, int64_t cols) {
-  for (int64_t i = 0; i < rows; ++i, x += cols) {
-    f32x16 chain[4] = {zero(), zero(), zero(), zero()};
-    int64_t j = 0;
-    for (; j + 4 * kLanes <= cols; j += 4 * kLanes) {
-      LAMINA_UNROLL
-      for (int v = 0; v < 4; ++v) chain[v] = chain[v] + load(x + j + kLanes * v);
-    }
-    LAMINA_UNROLL
-    for (int v = 0; v < 4; ++v) {
-      const int64_t left = cols - j - kLanes * v;
-      if (left > 0) {
-        chain[v] = chain[v] + load_upto(x + j + kLanes * v, left < kLanes ? left : kLanes);
-      }
-    }
-    out[i] = sum((chain[0] + chain[1]) + (chain[2] + chain[3]));
-  }
+  for (int64_t i = 0; i < rows; ++i) out[i] = sum(sum_vectors(x + i * cols, cols));
 }
 
 void row_argmax(int32_t* out, const float* x, int64_t rows, int64_t cols) {

@@ -9,6 +9,7 @@
 #include "kernels/math.h"
 #include "kernels/narrow.h"
 #include "kernels/simd.h"
+#include "kernels/tree.h"
 
 namespace lamina::LAMINA_ISA {
 namespace {
@@ -58,14 +59,14 @@ void softmax_forward(float* y, const float* x, int64_t rows, int64_t cols) {
     const f32x16 most = splat(row_largest(x, cols));
     const float* next = next_row(x, cols);
     float* exponentials = past ? kept : y;
-    f32x16 total = zero();
+    TreeSum total;
     for_each_vector(cols, [&](int64_t j, int64_t n) {
       prefetch(next + j);
       const f32x16 e = exp_nonpositive(load_or(x + j, n, -kInfinity) - most);
-      total = total + e;
+      total.add(e);
       store_upto(exponentials + j, e, n);
     });
-    const f32x16 inverse = splat(1.0f / sum(total));
+    const f32x16 inverse = splat(1.0f / sum(total.total()));
     map_vectors(y, cols, past,
                 [&](int64_t j, int64_t n) { return load_upto(exponentials + j, n) * inverse; });
   }
@@ -76,11 +77,11 @@ void softmax_forward(float* y, const float* x, int64_t rows, int64_t cols) {
 void softmax_backward(float* dx, const float* dy, const float* y, int64_t rows, int64_t cols) {
   const bool past = streamed(rows * cols, dx, dy) && dx != y && cols > kLanes;
   for (int64_t i = 0; i < rows; ++i, dx += cols, dy += cols, y += cols) {
-    f32x16 total = zero();
+    TreeSum total;
     for_each_vector(cols, [&](int64_t j, int64_t n) {
-      total = fma(load_upto(dy + j, n), load_upto(y + j, n), total);
+      total.add_product(load_upto(dy + j, n), load_upto(y + j, n));
     });
-    const f32x16 mean = splat(sum(total));
+    const f32x16 mean = splat(sum(total.total()));
     map_vectors(dx, cols, past, [&](int64_t j, int64_t n) {
       return load_upto(y + j, n) * (load_upto(dy + j, n) - mean);
     });
@@ -107,12 +108,12 @@ void log_softmax_forward(float* y, const float* x, int64_t rows, int64_t cols) {
   for (int64_t i = 0; i < rows; ++i, x += cols, y += cols) {
     const f32x16 most = splat(row_largest(x, cols));
     const float* next = next_row(x, cols);
-    f32x16 total = zero();
+    TreeSum total;
     for_each_vector(cols, [&](int64_t j, int64_t n) {
       prefetch(next + j);
-      total = total + exp_nonpositive(load_or(x + j, n, -kInfinity) - most);
+      total.add(exp_nonpositive(load_or(x + j, n, -kInfinity) - most));
     });
-    const f32x16 log_total = log(splat(sum(total)));
+    const f32x16 log_total = log(splat(sum(total.total())));
     map_vectors(y, cols, past,
                 [&](int64_t j, int64_t n) { return (load_upto(x + j, n) - most) - log_total; });
   }
@@ -123,9 +124,9 @@ void log_softmax_forward(float* y, const float* x, int64_t rows, int64_t cols) {
 void log_softmax_backward(float* dx, const float* dy, const float* y, int64_t rows, int64_t cols) {
   const bool past = streamed(rows * cols, dx, dy) && dx != y && cols > kLanes;
   for (int64_t i = 0; i < rows; ++i, dx += cols, dy += cols, y += cols) {
-    f32x16 total = zero();
-    for_each_vector(cols, [&](int64_t j, int64_t n) { total = total + load_upto(dy + j, n); });
-    const f32x16 all = splat(sum(total));
+    TreeSum total;
+    for_each_vector(cols, [&](int64_t j, int64_t n) { total.add(load_upto(dy + j, n)); });
+    const f32x16 all = splat(sum(total.total()));
     map_vectors(dx, cols, past, [&](int64_t j, int64_t n) {
       return fnma(exp(load_upto(y + j, n)), all, load_upto(dy + j, n));
     });

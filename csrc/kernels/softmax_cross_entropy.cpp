@@ -8,6 +8,7 @@
 #include "kernels/math.h"
 #include "kernels/narrow.h"
 #include "kernels/simd.h"
+#include "kernels/tree.h"
 
 namespace lamina::LAMINA_ISA {
 namespace {
@@ -36,17 +37,17 @@ struct OnehotTargets {
 
   struct Row {
     const float* t;
-    f32x16 total = zero(), products = zero();
+    TreeSum total, products;
     LAMINA_INLINE Row(const OnehotTargets& from, int64_t row, const float*, f32x16)
         : t(from.targets + row * from.cols) {}
     // A target of 0 counts for nothing, even where the logit is -inf.
     LAMINA_INLINE void add(int64_t j, int64_t n, f32x16 shifted) {
       const f32x16 v = load_upto(t + j, n);
-      total = total + v;
-      products = products + select(v == zero(), zero(), v * shifted);
+      total.add(v);
+      products.add(select(v == zero(), zero(), v * shifted));
     }
-    LAMINA_INLINE float mass() const { return sum(total); }
-    LAMINA_INLINE float weighted() const { return sum(products); }
+    LAMINA_INLINE float mass() const { return sum(total.total()); }
+    LAMINA_INLINE float weighted() const { return sum(products.total()); }
     LAMINA_INLINE f32x16 less(f32x16 p, int64_t j, int64_t n) const {
       return p - load_upto(t + j, n);
     }
@@ -143,16 +144,16 @@ LAMINA_INLINE void softmax_cross_entropy(float* loss, float* dlogits, const floa
 
     typename Targets::Row target(targets, i, x, most);
     const float* next = next_row(x, cols);
-    f32x16 total = zero();
+    TreeSum total;
     for_each_vector(cols, [&](int64_t j, int64_t n) {
       prefetch(next + j);
       const f32x16 shifted = shift_logits(load_or(x + j, n, -kInfinity), most);
       const f32x16 e = exp_nonpositive(shifted);
-      total = total + e;
+      total.add(e);
       target.add(j, n, shifted);
       if (dx != nullptr) store_upto(kept_row + j, e, n);
     });
-    const float exponentials = sum(total), mass = target.mass();
+    const float exponentials = sum(total.total()), mass = target.mass();
     const f32x16 row_loss = log(splat(exponentials)) * splat(mass) - splat(target.weighted());
     store(loss + i, row_loss * splat(weight), 1);
     if (dx == nullptr) continue;

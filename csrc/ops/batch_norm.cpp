@@ -17,8 +17,8 @@ int64_t BatchNorm::partial_floats(int64_t rows) const {
 void BatchNorm::sum(const Kernels& kernels, float* partial, const float* x, int64_t rows,
                     int64_t tile) const {
   const Pieces pieces = summed_rows(rows);
-  kernels.column_sums(partial + tile * cols, x + pieces.begin(tile) * cols, pieces.length(tile),
-                      cols);
+  kernels.column_sums(partial + tile * cols, x + pieces.begin(tile) * cols, cols,
+                      pieces.length(tile), cols);
 }
 
 // Sums are rounded, and may overflow: a column of 1e8 would be some 8 off its mean, and come out as
@@ -50,7 +50,7 @@ void BatchNorm::statistics(const Kernels& kernels, float* center, float* varianc
                            int64_t rows) const {
   const int64_t count = row_tiles(rows);
   add_partials(kernels, variance, partial + count * cols, count, cols, 0, cols);
-  for (int64_t s = 1; s < count; ++s) kernels.accumulate(partial, partial + s * cols, cols);
+  if (count > 1) kernels.column_sums(partial, partial, cols, count, cols);
   const auto n = static_cast<float>(rows);
   for (int64_t j = 0; j < cols; ++j) {
     const float d = rows == 0 ? 0.0f : partial[j] / n, square = variance[j] / n;

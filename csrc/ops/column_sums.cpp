@@ -15,8 +15,8 @@ int64_t ColumnSums::sum_tiles(int64_t rows) const {
 void ColumnSums::sum(const Kernels& kernels, float* partial, const float* x, int64_t rows,
                      int64_t tile) const {
   const Pieces pieces = summed_rows(rows);
-  kernels.column_sums(partial + tile * cols, x + pieces.begin(tile) * cols, pieces.length(tile),
-                      cols);
+  kernels.column_sums(partial + tile * cols, x + pieces.begin(tile) * cols, cols,
+                      pieces.length(tile), cols);
 }
 
 int64_t ColumnSums::reduce_tiles() const { return element_tiles(cols).count(); }

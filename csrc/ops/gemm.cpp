@@ -27,6 +27,7 @@ constexpr int64_t kTurnedColumns = 48;  // at a time: with 64 rows 12 KB
 
 constexpr int64_t kTilesPerWorker = 4;
 constexpr int64_t kLeastRows = 96;
+constexpr int64_t kMostSums = int64_t{1} << 20;  // floats of a tile's sums of a group of blocks
 
 }  // namespace
 
@@ -56,7 +57,8 @@ Gemm::Grid Gemm::grid() const {
     columns = std::min(n, most_columns());
     const int64_t wanted = workers == 1 || is_small() ? 1 : kTilesPerWorker * workers;
     const auto half = [](int64_t size, int64_t unit) { return round_up(ceil_div(size, 2), unit); };
-    while (rows * columns * k > most_work || ceil_div(m, rows) * ceil_div(n, columns) < wanted) {
+    while (rows * columns * k > most_work || (in_groups() && rows * columns > kMostSums) ||
+           ceil_div(m, rows) * ceil_div(n, columns) < wanted) {
       // Fewer rows copy more of B, fewer columns read A more often or copy more of it.
       const bool is_wide = columns * (trans_a ? 1 : 2) > rows || rows <= kLeastRows;
       if (columns > kStripColumns && is_wide) {
@@ -88,7 +90,15 @@ int64_t Gemm::least_tiles() const {
   return ceil_div(4 * kSmallWork, std::max<int64_t>(1, g.rows * g.columns * k));
 }
 
-int64_t Gemm::scratch() const {
+int64_t Gemm::scratch() const { return copies() + sums(); }
+
+bool Gemm::in_groups() const { return k > GemmBlocks::kChain * kGemmBlockK; }
+
+int64_t Gemm::sums() const {
+  return in_groups() ? std::min(m * std::min(n, most_columns()), kMostSums) : 0;
+}
+
+int64_t Gemm::copies() const {
   if (!packs()) return 0;
   const int64_t columns = round_up(std::min(n, most_columns()), kStripColumns);
   const int64_t straight = std::min(k, kGemmBlockK) * (columns + (trans_a ? kBand : 0));
@@ -106,8 +116,7 @@ void Gemm::run(const Kernels& kernels, float* c, const float* a, const float* b,
   const int64_t j = along_a ? tile % g.across : tile / g.down;
   const int64_t i0 = i * g.rows, rows = std::min(g.rows, m - i0);
   const int64_t j0 = j * g.columns, columns = std::min(g.columns, n - j0);
-  const int64_t a_row = trans_a ? 1 : k, a_col = trans_a ? m : 1;
-  const int64_t b_row = trans_b ? 1 : n, b_col = trans_b ? k : 1;
+  const int64_t a_row = trans_a ? 1 : k, b_col = trans_b ? k : 1;
 
   GemmEpilogue shifted{};
   if (epilogue != nullptr) {
@@ -119,32 +128,53 @@ void Gemm::run(const Kernels& kernels, float* c, const float* a, const float* b,
     return run_turned(kernels, c, a, b + j0 * b_col, epilogue == nullptr ? nullptr : &shifted,
                       columns, scratch);
   }
+  // Every group of blocks but the first, which goes to C itself, has its sums in `group`.
   const GemmBlocks blocks{k};
+  float* const group = scratch + copies();
   for (int64_t block = 0; block < blocks.count(); ++block) {
-    const int64_t p = blocks.begin(block), depth = blocks.length(block);
-    const float* left = a + i0 * a_row + p * a_col;
-    const float* right = b + p * b_row + j0 * b_col;
-    const float old = block == 0 ? beta : 1.0f;
-    const bool last = block + 1 == blocks.count();
-    const GemmEpilogue* after = last && epilogue != nullptr ? &shifted : nullptr;
-    if (!packs()) {
-      kernels.gemm_block(c, n, left, a_row, a_col, right, b_row, rows, columns, depth, alpha, old,
-                         after, nullptr, 0);
-      continue;
+    const bool first = blocks.in_first_group(block);
+    float* const to = first ? c : group;
+    const int64_t to_row = first ? n : columns;
+    const float old = block == 0 ? beta : blocks.begins_group(block) ? 0.0f : 1.0f;
+    const bool last = first && block + 1 == blocks.count();
+    run_block(kernels, to, to_row, a + i0 * a_row, b + j0 * b_col, rows, columns, block, old,
+              last && epilogue != nullptr ? &shifted : nullptr, scratch);
+    if (first || !blocks.ends_group(block)) continue;
+    for (int64_t r = 0; r < rows; ++r) {
+      kernels.accumulate(c + r * n, group + r * columns, columns);
     }
-    kernels.gemm_copy_strips(scratch, right, b_row, b_col, depth, columns);
-    if (!trans_a || columns < kCopiesA) {
-      kernels.gemm_strips(c, n, left, a_row, a_col, scratch, rows, columns, depth, alpha, old,
-                          after);
-      continue;
-    }
-    float* band = scratch + depth * round_up(columns, kStripColumns);
-    for (int64_t r = 0; r < rows; r += kBand) {
-      const int64_t height = std::min(kBand, rows - r);
-      kernels.gemm_pack(band, kBand, left + r * a_row, a_col, a_row, depth, height);
-      kernels.gemm_strips(c + r * n, n, band, 1, kBand, scratch, height, columns, depth, alpha, old,
-                          after);
-    }
+  }
+  if (in_groups() && epilogue != nullptr) {
+    kernels.gemm_block(c, n, a, 0, 0, b, 0, rows, columns, 0, 1.0f, 1.0f, &shifted, nullptr, 0);
+  }
+}
+
+// C (rows x columns) = alpha times a block's products + old * C.
+void Gemm::run_block(const Kernels& kernels, float* c, int64_t c_row, const float* a,
+                     const float* b, int64_t rows, int64_t columns, int64_t block, float old,
+                     const GemmEpilogue* after, float* scratch) const {
+  const int64_t a_row = trans_a ? 1 : k, a_col = trans_a ? m : 1;
+  const int64_t b_row = trans_b ? 1 : n, b_col = trans_b ? k : 1;
+  const GemmBlocks blocks{k};
+  const int64_t p = blocks.begin(block), depth = blocks.length(block);
+  const float *left = a + p * a_col, *right = b + p * b_row;
+  if (!packs()) {
+    kernels.gemm_block(c, c_row, left, a_row, a_col, right, b_row, rows, columns, depth, alpha, old,
+                       after, nullptr, 0);
+    return;
+  }
+  kernels.gemm_copy_strips(scratch, right, b_row, b_col, depth, columns);
+  if (!trans_a || columns < kCopiesA) {
+    kernels.gemm_strips(c, c_row, left, a_row, a_col, scratch, rows, columns, depth, alpha, old,
+                        after);
+    return;
+  }
+  float* band = scratch + depth * round_up(columns, kStripColumns);
+  for (int64_t r = 0; r < rows; r += kBand) {
+    const int64_t height = std::min(kBand, rows - r);
+    kernels.gemm_pack(band, kBand, left + r * a_row, a_col, a_row, depth, height);
+    kernels.gemm_strips(c + r * c_row, c_row, band, 1, kBand, scratch, height, columns, depth,
+                        alpha, old, after);
   }
 }
 

@@ -27,6 +27,22 @@ struct GemmBlocks {
   int64_t begin(int64_t block) const { return block * units() / count() * kUnit; }
   int64_t end(int64_t block) const { return std::min(begin(block + 1), k); }
   int64_t length(int64_t block) const { return end(block) - begin(block); }
+
+  // More blocks than this are added up in groups, and the groups in order: a chain of so many adds
+  // up more errors than one in each group and one of the groups. So many blocks to a group as
+  // groups.
+  static constexpr int64_t kChain = 32;
+  int64_t group() const {
+    if (count() <= kChain) return count();
+    int64_t size = 1;
+    while (size * size < count()) ++size;
+    return size;
+  }
+  bool in_first_group(int64_t block) const { return block < group(); }
+  bool begins_group(int64_t block) const { return block % group() == 0; }
+  bool ends_group(int64_t block) const {
+    return (block + 1) % group() == 0 || block + 1 == count();
+  }
 };
 
 // C (m x n) = activation(alpha * op(A) op(B) + beta * C + bias); op(A) is m x k, op(B) is k x n.
@@ -55,7 +71,13 @@ struct Gemm {
   bool turns() const;
   void run_turned(const Kernels& kernels, float* c, const float* a, const float* b,
                   const GemmEpilogue* epilogue, int64_t columns, float* scratch) const;
+  void run_block(const Kernels& kernels, float* c, int64_t c_row, const float* a, const float* b,
+                 int64_t rows, int64_t columns, int64_t block, float old, const GemmEpilogue* after,
+                 float* scratch) const;
   int64_t most_columns() const;
+  bool in_groups() const;
+  int64_t copies() const;  // floats of scratch for parts of A and B
+  int64_t sums() const;    // and for those of a group of blocks, after them
 };
 
 }  // namespace lamina::ops

@@ -10,6 +10,7 @@ constexpr int64_t kLeastColumns = 32;      // of C: the scan costs as much as a 
 constexpr int64_t kMostColumns = 512;      // a strip of more would have to be copied, as Gemm does
 constexpr int64_t kTileWork = 1 << 19;     // multiply-adds
 constexpr int64_t kMostPartial = 1 << 16;  // floats of sums
+constexpr int64_t kGroupFloats = 1 << 13;  // of sums of a group of blocks
 
 int64_t words(int64_t n) { return (n + kLiveBits - 1) / kLiveBits; }
 
@@ -117,10 +118,33 @@ void LiveProduct::run(const Kernels& kernels, float* c, const float* x, const fl
                       const float* map, const uint32_t* always, const GemmEpilogue& epilogue,
                       int64_t tile) const {
   const int64_t row = row_pieces().begin(tile), rows = row_pieces().length(tile);
+  if (blocks().group() < blocks().count()) {
+    return run_groups(kernels, c, x, b, map, always, epilogue, row, rows);
+  }
   for (int64_t block = 0; block < blocks().count(); ++block) {
-    add_block(kernels, c, x, b, map, always, block, row, rows, block == 0 ? 0.0f : 1.0f,
+    add_block(kernels, c + row * n_, x, b, map, always, block, row, rows, block == 0 ? 0.0f : 1.0f,
               block + 1 == blocks().count() ? &epilogue : nullptr);
   }
+}
+
+// As in Gemm::run, some rows at a time.
+void LiveProduct::run_groups(const Kernels& kernels, float* c, const float* x, const float* b,
+                             const float* map, const uint32_t* always, const GemmEpilogue& epilogue,
+                             int64_t row, int64_t rows) const {
+  alignas(64) float group[kGroupFloats];
+  static_assert(kGroupFloats >= kMostColumns);
+  const Pieces pieces{rows, kGroupFloats / n_};
+  for (int64_t piece = 0; piece < pieces.count(); ++piece) {
+    const int64_t begin = row + pieces.begin(piece), height = pieces.length(piece);
+    float* const mine = c + begin * n_;
+    for (int64_t block = 0; block < blocks().count(); ++block) {
+      const bool first = blocks().in_first_group(block);
+      add_block(kernels, first ? mine : group, x, b, map, always, block, begin, height,
+                blocks().begins_group(block) ? 0.0f : 1.0f, nullptr);
+      if (!first && blocks().ends_group(block)) kernels.accumulate(mine, group, height * n_);
+    }
+  }
+  finish_rows(kernels, c + row * n_, epilogue, rows);
 }
 
 void LiveProduct::sum(const Kernels& kernels, float* c, float* partial, const float* x,
@@ -128,19 +152,32 @@ void LiveProduct::sum(const Kernels& kernels, float* c, float* partial, const fl
                       int64_t tile) const {
   const int64_t block = tile / map_.row_tiles(), row = tile % map_.row_tiles() * kLiveBits;
   float* sums = block == 0 ? c : partial + (block - 1) * m() * n_;
-  add_block(kernels, sums, x, b, map, always, block, row, std::min(kLiveBits, m() - row), 0.0f,
-            nullptr);
+  add_block(kernels, sums + row * n_, x, b, map, always, block, row, std::min(kLiveBits, m() - row),
+            0.0f, nullptr);
 }
 
-void LiveProduct::finish(const Kernels& kernels, float* c, const float* partial,
+void LiveProduct::finish(const Kernels& kernels, float* c, float* partial,
                          const GemmEpilogue& epilogue, int64_t first, int64_t rows) const {
   const int64_t begin = first * n_;
+  c += begin;
+  const auto sums = [&](int64_t block) { return partial + (block - 1) * m() * n_ + begin; };
+  float* group = c;
   for (int64_t block = 1; block < blocks().count(); ++block) {
-    kernels.accumulate(c + begin, partial + (block - 1) * m() * n_ + begin, rows * n_);
+    if (blocks().begins_group(block)) {
+      group = sums(block);
+    } else {
+      kernels.accumulate(group, sums(block), rows * n_);
+    }
+    if (group != c && blocks().ends_group(block)) kernels.accumulate(c, group, rows * n_);
   }
-  const float* no_terms = partial;
-  kernels.gemm_block(c + begin, n_, no_terms, 0, 0, no_terms, n_, rows, n_, 0, 1.0f, 1.0f,
-                     &epilogue, nullptr, 0);
+  finish_rows(kernels, c, epilogue, rows);
+}
+
+void LiveProduct::finish_rows(const Kernels& kernels, float* c, const GemmEpilogue& epilogue,
+                              int64_t rows) const {
+  const float* no_terms = c;
+  kernels.gemm_block(c, n_, no_terms, 0, 0, no_terms, n_, rows, n_, 0, 1.0f, 1.0f, &epilogue,
+                     nullptr, 0);
 }
 
 // Rows of sums = beta * sums + the terms of a block.
@@ -159,8 +196,8 @@ void LiveProduct::add_block(const Kernels& kernels, float* sums, const float* x,
     const bool last = block + 1 == blocks().count();
     ahead = !last ? length : row + rows < m() ? rows * a_row - p : 0;
   }
-  kernels.gemm_block(sums + row * n_, n_, x + row * a_row + p * a_col, a_row, a_col, b + p * n_, n_,
-                     rows, n_, length, 1.0f, beta, epilogue,
+  kernels.gemm_block(sums, n_, x + row * a_row + p * a_col, a_row, a_col, b + p * n_, n_, rows, n_,
+                     length, 1.0f, beta, epilogue,
                      leaves_out(map, block, row, rows) ? &live : nullptr, ahead);
 }
 

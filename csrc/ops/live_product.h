@@ -59,7 +59,7 @@ class LiveProduct {
   void sum(const Kernels& kernels, float* c, float* partial, const float* x, const float* b,
            const float* map, const uint32_t* always, int64_t tile) const;
   // Adds the blocks of some rows up, in order.
-  void finish(const Kernels& kernels, float* c, const float* partial, const GemmEpilogue& epilogue,
+  void finish(const Kernels& kernels, float* c, float* partial, const GemmEpilogue& epilogue,
               int64_t first, int64_t rows) const;
 
  private:
@@ -69,6 +69,11 @@ class LiveProduct {
   // Does it pay to leave terms out of a block of K for these rows of C, by what the scan found?
   bool leaves_out(const float* map, int64_t block, int64_t row, int64_t rows) const;
   Pieces row_pieces() const;
+  void run_groups(const Kernels& kernels, float* c, const float* x, const float* b,
+                  const float* map, const uint32_t* always, const GemmEpilogue& epilogue,
+                  int64_t row, int64_t rows) const;
+  void finish_rows(const Kernels& kernels, float* c, const GemmEpilogue& epilogue,
+                   int64_t rows) const;
   void add_block(const Kernels& kernels, float* sums, const float* x, const float* b,
                  const float* map, const uint32_t* always, int64_t block, int64_t row, int64_t rows,
                  float beta, const GemmEpilogue* epilogue) const;

@@ -33,11 +33,11 @@ int64_t LongProduct::rounds() const {
 }
 
 Pieces LongProduct::rounds_of_blocks() const {
-  return {blocks().count(), kPartialFloats / floats()};
+  return {blocks().count(), kPartialFloats / floats() - 1};
 }
 
 int64_t LongProduct::partial_floats() const {
-  return rounds() == 0 ? 0 : rounds_of_blocks().length(0) * floats();
+  return rounds() == 0 ? 0 : (rounds_of_blocks().length(0) + 1) * floats();
 }
 
 int64_t LongProduct::scratch() const {
@@ -76,17 +76,23 @@ int64_t LongProduct::reduce_tiles(int64_t round) const {
   return rounds() > round ? Pieces{floats(), kReducedFloats}.count() : 0;
 }
 
-void LongProduct::reduce(const Kernels& kernels, float* c, const float* partial, int64_t round,
+// As in Gemm::run. The sums of a group may wait for the next round, behind the blocks.
+void LongProduct::reduce(const Kernels& kernels, float* c, float* partial, int64_t round,
                          int64_t tile) const {
-  const Pieces elements{floats(), kReducedFloats};
-  const int64_t begin = elements.begin(tile), end = elements.end(tile);
-  const int64_t count = rounds_of_blocks().length(round);
-  if (round == 0) {
-    add_partials(kernels, c, partial, count, floats(), begin, end);
-    return;
-  }
-  for (int64_t s = 0; s < count; ++s) {
-    kernels.accumulate(c + begin, partial + s * floats() + begin, end - begin);
+  const Pieces elements{floats(), kReducedFloats}, of_blocks = rounds_of_blocks();
+  const int64_t begin = elements.begin(tile), length = elements.length(tile);
+  float* const group = partial + of_blocks.length(0) * floats() + begin;
+  c += begin;
+  for (int64_t block = of_blocks.begin(round); block < of_blocks.end(round); ++block) {
+    const float* sums = partial + (block - of_blocks.begin(round)) * floats() + begin;
+    const bool first = blocks().in_first_group(block);
+    float* const to = first ? c : group;
+    if (blocks().begins_group(block)) {
+      std::copy_n(sums, length, to);
+    } else {
+      kernels.accumulate(to, sums, length);
+    }
+    if (!first && blocks().ends_group(block)) kernels.accumulate(c, group, length);
   }
 }
 

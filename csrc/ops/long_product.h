@@ -11,9 +11,9 @@
 namespace lamina::ops {
 
 // C = op(A) op(B). K is taken in rounds of two phases each, all of one done before the next: every
-// block of K is summed on its own, then the blocks are added to C in their order. So C has the bits
-// of the product taken whole, which also adds block by block; whether a product is taken in this
-// way is a question of time alone.
+// block of K is summed on its own, then the blocks are added up in their order and groups. So C has
+// the bits of the product taken whole, which also adds block by block; whether a product is taken
+// in this way is a question of time alone.
 struct LongProduct {
   Gemm whole;  // alpha = 1, beta = 0
 
@@ -25,8 +25,7 @@ struct LongProduct {
   void sum(const Kernels& kernels, float* partial, const float* a, const float* b, int64_t round,
            int64_t tile, float* scratch) const;
   int64_t reduce_tiles(int64_t round) const;
-  void reduce(const Kernels& kernels, float* c, const float* partial, int64_t round,
-              int64_t tile) const;
+  void reduce(const Kernels& kernels, float* c, float* partial, int64_t round, int64_t tile) const;
 
  private:
   int64_t floats() const { return whole.m * whole.n; }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 
 #include "kernels/kernels.h"
 
@@ -48,23 +47,13 @@ inline Pieces row_tiles(int64_t rows, int64_t cols, int64_t tile = kElementTile)
   return {rows, std::max<int64_t>(1, tile / cols)};
 }
 
-// Sums over rows: 256 of them bound the error of one chain of additions, as in a product.
+// Sums over rows are made of these, each a tree, and a tree of them.
 inline Pieces summed_rows(int64_t rows) { return {rows, 256}; }
 
-// out[begin .. end) = the sum over s, in order, of partial[s * n + begin .. end). At least one
-// partial sum, or zeros.
+// out[begin .. end) = the sum over s of partial[s * n + begin .. end), or zeros.
 inline void add_partials(const Kernels& kernels, float* out, const float* partial, int64_t count,
                          int64_t n, int64_t begin, int64_t end) {
-  const int64_t length = end - begin;
-  if (length <= 0) return;
-  if (count == 0) {
-    std::fill_n(out + begin, length, 0.0f);
-    return;
-  }
-  std::memcpy(out + begin, partial + begin, static_cast<size_t>(length) * sizeof(float));
-  for (int64_t s = 1; s < count; ++s) {
-    kernels.accumulate(out + begin, partial + s * n + begin, length);
-  }
+  if (begin < end) kernels.column_sums(out + begin, partial + begin, n, count, end - begin);
 }
 
 }  // namespace lamina::ops

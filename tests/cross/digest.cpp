@@ -233,7 +233,7 @@ void rows(int64_t n, int64_t cols) {
     print("dense gradient", y);
   }
   const Floats mean = floats(cols), scale = floats(cols), shift = floats(cols);
-  k.column_sums(vector.data(), x.data(), n, cols);
+  k.column_sums(vector.data(), x.data(), cols, n, cols);
   print("column_sums", vector);
   k.column_deviations(vector.data(), other.data(), x.data(), mean.data(), n, cols);
   print("column_deviations sums", vector);

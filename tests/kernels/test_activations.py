@@ -94,6 +94,23 @@ def test_all_of_float32(case):
     check_backward(case, np.ones_like(x), x)
 
 
+def ulps(got, want):
+    """Largest error in units of the last place of what is wanted."""
+    _, exponent = np.frexp(np.abs(want))
+    return np.max(np.abs(got - want) / np.ldexp(1.0, np.maximum(exponent, -125) - 24))
+
+
+# A million patterns; tools/ulps.cpp takes all of them.
+@pytest.mark.parametrize(("name", "most"), [("sigmoid", 1.5), ("tanh", 1.1), ("elu", 1.0)])
+def test_units_in_the_last_place(name, most):
+    with np.errstate(all="ignore"):
+        x = np.concatenate([all_finite(4_001), np.linspace(-110, 20, 500_001, dtype=np.float32)])
+        (kernel, _), (twin, _) = functions(name)
+        options = (1.0,) if name == "elu" else ()
+        error = ulps(kernel(x, *options), twin(x.astype(np.float64), *options))
+    assert error <= most
+
+
 @pytest.mark.parametrize("case", CASES, ids=IDS)
 def test_special_values(case):
     check_forward(case, SPECIAL)

@@ -9,12 +9,14 @@ it there. Six times UNIT leaves room for the largest of thousands of elements. K
 the first few, where the worst case is the sharper one; alpha, beta and bias round on their own.
 """
 
+import functools
+
 import numpy as np
 import pytest
 
 import lamina as la
 from close import UNIT, assert_bits, assert_close
-from kernel_inputs import normal, rng, term_blocks
+from kernel_inputs import normal, rng, term_blocks, term_groups
 from lamina import kernels, reference
 
 # (m, n, k): rectangular, empty, single, and one off every block size.
@@ -178,15 +180,47 @@ def test_blocks_of_terms():
         assert_bits(kernels.gemm(a, b), want, what=f"{k} terms")
 
 
+def sum_of_groups(a, b):
+    sums = []
+    for group in term_groups(a.shape[1]):
+        total = np.zeros((len(a), b.shape[1]), np.float32)
+        for p, end in group:
+            total += kernels.gemm(a[:, p:end], b[p:end])
+        sums.append(total)
+    return functools.reduce(np.add, sums)
+
+
+@pytest.mark.parametrize(("trans_a", "trans_b"), TRANSPOSES)
+def test_many_blocks_are_summed_in_groups(trans_a, trans_b, threads):
+    """Whichever way the tiles are cut, with what is added before and after."""
+    assert [len(group) for group in term_groups(224 * 32)] == [32]
+    assert [len(group) for group in term_groups(224 * 32 + 1)] == [6, 6, 6, 6, 6, 3]
+    g = rng(14)
+    for m, n, k in [(3, 5, 8000), (130, 70, 7200), (13, 700, 7169), (300, 300, 7500)]:
+        a, b, bias, c = normal(g, m, k), normal(g, k, n), normal(g, n), normal(g, m, n)
+        want = sum_of_groups(a, b)
+        sa = np.ascontiguousarray(a.T) if trans_a else a
+        sb = np.ascontiguousarray(b.T) if trans_b else b
+        options = {"trans_a": trans_a, "trans_b": trans_b}
+        for count in (1, 2, 3):
+            threads(count)
+            what = f"{m} x {n} x {k} by {count}"
+            assert_bits(kernels.gemm(sa, sb, **options), want, what=what)
+            got = kernels.gemm(sa, sb, **options, bias=bias, activation="relu")
+            assert_bits(got, np.maximum(want + bias, 0), what=what)
+            got = kernels.gemm(sa, sb, **options, alpha=2, beta=-1, out=c.copy())
+            exact = 2 * (a.astype(np.float64) @ b) - c
+            size = 2 * np.abs(a).astype(np.float64) @ np.abs(b) + np.abs(c)
+            assert_close(got, exact, atol=6 * UNIT, scale=size, what=what)
+
+
 @pytest.mark.parametrize(("trans_a", "trans_b"), TRANSPOSES)
 def test_a_long_product_is_the_sum_of_its_blocks_in_order(trans_a, trans_b, threads):
     """Bit by bit and for any number of threads, though it is cut along K."""
     g = rng(9)
     for m, n, k in [*LONG, LONGEST] if trans_a and trans_b else LONG:
         a, b = normal(g, m, k), normal(g, k, n)
-        want = np.zeros((m, n), np.float32)
-        for p, end in term_blocks(k):
-            want += kernels.gemm(a[:, p:end], b[p:end])
+        want = sum_of_groups(a, b)
         sa = np.ascontiguousarray(a.T) if trans_a else a
         sb = np.ascontiguousarray(b.T) if trans_b else b
         for count in (1, 2, 3, 4):
@@ -237,6 +271,19 @@ def test_few_rows_and_a_transposed_b_give_the_bits_of_a_plain_b(trans_a, threads
                 threads(count)
                 got = kernels.gemm(sa, sb, trans_a=trans_a, trans_b=True, **options)
                 assert_bits(got, want, what=f"{m} x {n} x {k} by {count}, {options.keys()}")
+
+
+def test_positive_terms_no_worse_than_numpy():
+    """Here partial sums grow with every term, so the error grows with a chain's length."""
+    for k in (256, 1024, 10_000, 100_000):
+        worst = {"lamina": 0.0, "numpy": 0.0}
+        for seed in range(2):
+            g = rng(15, k, seed)
+            a, b = g.random((32, k), np.float32), g.random((k, 32), np.float32)
+            exact = a.astype(np.float64) @ b.astype(np.float64)
+            for name, got in (("lamina", kernels.gemm(a, b)), ("numpy", a @ b)):
+                worst[name] = max(worst[name], float((np.abs(got - exact) / exact).max() / UNIT))
+        assert worst["lamina"] <= worst["numpy"], f"K = {k}: {worst}"
 
 
 def test_no_worse_than_numpy():

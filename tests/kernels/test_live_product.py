@@ -85,6 +85,13 @@ def test_more_rows_than_a_block_of_terms():
     assert_same_training(sparse_rows(600, 40, 0.1), 33, 290)
 
 
+@pytest.mark.parametrize("units", [33, 300])
+def test_more_blocks_than_one_chain(units):
+    """Groups of blocks: of the input's columns, and of the batch in the gradient."""
+    assert_same_training(sparse_rows(40, 7300, 0.02), units, 20)
+    assert_same_training(sparse_rows(7300, 40, 0.1), units, 7300)
+
+
 def test_without_bias_and_in_runs():
     """Zeros as an image has them, in runs, so that whole words of columns are dead."""
     x = sparse_rows(70, 200, 0.9)

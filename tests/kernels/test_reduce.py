@@ -28,6 +28,23 @@ def test_sums():
         assert_close(kernels.row_sums(x), x.astype(np.float64).sum(axis=1))
 
 
+# Trees add equal numbers without a chain's drift: NumPy's pairwise sum of a row loses 1.1e-7 of it.
+EQUAL = [0.1, 1 / 3, 0.7, 1.1]
+
+
+@pytest.mark.parametrize("value", EQUAL)
+def test_many_equal_values(value):
+    value = np.float32(value)
+    for n in (255, 4097, 99_999, 10_000_000):
+        column = np.full((n, 1), value)
+        wanted = n * np.float64(value)
+        for name, x in (("column_sums", column), ("row_sums", column.reshape(1, n))):
+            got = getattr(kernels, name)(x)
+            assert_close(got, [wanted], rtol=2 * UNIT, what=f"{name} of {n} times {value}")
+    wide = np.full((30_001, 600), value)  # more than a strip of columns
+    assert_close(kernels.column_sums(wide), np.full(600, 30_001 * np.float64(value)), rtol=2 * UNIT)
+
+
 def test_row_argmax():
     g = rng(72)
     for rows, cols in SHAPES[2:]:
