@@ -3,8 +3,9 @@
 //
 // Kernels run in the default state, whatever their caller's: rounded to nearest, no traps,
 // denormals kept. Flushing would not give the same bits everywhere: x86 flushes what is tiny after
-// rounding, AArch64 what is tiny before. Adam's and SGD's moments, which decay into denormals and
-// would stay there, are made zeros by their kernels instead (kernels/optimizer.cpp).
+// rounding, AArch64 what is tiny before. Where denormals do arise in numbers, in moments that decay
+// and in the gradients of losses, kernels make zeros of them instead (without_denormals of
+// kernels/simd.h).
 #pragma once
 
 #include <cstdint>

@@ -237,7 +237,9 @@ struct Kernels {
 
   // --- softmax_cross_entropy.cpp, loss.cpp ------------------------------------------------------
   // loss[i] (one value a row) is weights[i] times the row's loss; the gradient (optional, in place
-  // over the first input) is that of scale * sum(loss). weights has one value a row.
+  // over the first input) is that of scale * sum(loss), zero where it would be denormal: where the
+  // inputs of a network were not scaled, as pixels to 255, one in twenty of a softmax's would.
+  // weights has one value a row.
   void (*softmax_cross_entropy_sparse)(float* loss, float* dlogits, const float* logits,
                                        const int32_t* labels, const float* weights, int64_t rows,
                                        int64_t cols, float scale);

@@ -34,7 +34,7 @@ LAMINA_INLINE void mean_over_row(float* loss, float* dx, const float* x, const f
       const f32x16 term =
           f(load_upto(x + i * cols + j, n), load_upto(targets + i * cols + j, n), slope);
       total.add_product(or_fill(term, n, 0.0f), splat(share));
-      if (dx != nullptr) store_upto(dx + i * cols + j, slope * g, n);
+      if (dx != nullptr) store_upto(dx + i * cols + j, without_denormals(slope * g), n);
     });
     loss[i] = sum(total.total()) * weight;
   }
@@ -126,7 +126,8 @@ void cross_entropy_onehot(float* loss, float* dprobabilities, const float* proba
     for_each_vector(cols, [&](int64_t j, int64_t n) {
       const f32x16 q = load_upto(p + j, n) * normalize_by;
       const f32x16 pull = load_upto(t + j, n) / clip(q);
-      store_upto(dprobabilities + i * cols + j, (all - select(inside(q), pull, zero())) * g, n);
+      const f32x16 d = (all - select(inside(q), pull, zero())) * g;
+      store_upto(dprobabilities + i * cols + j, without_denormals(d), n);
     });
   }
 }
@@ -148,7 +149,7 @@ void cross_entropy_sparse(float* loss, float* dprobabilities, const float* proba
     const f32x16 pull = splat(1.0f) / clip(q);
     for_each_vector(cols, [&](int64_t j, int64_t n) {
       const f32x16 d = (splat(1.0f) - onehot(j, labels[i]) * pull) * g;
-      store_upto(dprobabilities + i * cols + j, d, n);
+      store_upto(dprobabilities + i * cols + j, without_denormals(d), n);
     });
   }
 }

@@ -6,13 +6,8 @@
 namespace lamina::LAMINA_ISA {
 namespace {
 
-// x, but zero where it is denormal. Moments that decay would stay denormal for ever, since 0.9 of
-// four of the smallest numbers is rounded to four, and each would cost some processors a hundred
-// cycles a step.
-LAMINA_INLINE f32x16 without_denormals(f32x16 x) {
-  return zero_where(abs(x) < splat(0x1p-126f), x);
-}
-
+// Moments that decay would stay denormal for ever, since 0.9 of four of the smallest numbers is
+// rounded to four.
 template <bool clears>
 LAMINA_INLINE bool adam(float* w, float* m, float* v, const float* dw, int64_t n,
                         const AdamStep& step) {

@@ -80,7 +80,7 @@ struct SparseTargets {
     LAMINA_INLINE f32x16 less(f32x16 p, int64_t, int64_t) const { return p; }
     LAMINA_INLINE float kept(const float* row) const { return row[label]; }
     LAMINA_INLINE void correct(float* dx, float e, f32x16 probability, f32x16 g) const {
-      store(dx + label, (splat(e) * probability - splat(1.0f)) * g, 1);
+      store(dx + label, without_denormals((splat(e) * probability - splat(1.0f)) * g), 1);
     }
   };
 };
@@ -112,7 +112,7 @@ LAMINA_INLINE void narrow_cross_entropy(float* loss, float* dlogits, const float
 
     const f32x16 probability = mass / total, g = weight * splat(scale);
     for (int64_t j = 0; j < cols; ++j) {
-      block.set(j, (block.at(j) * probability - target.at(j)) * g);
+      block.set(j, without_denormals((block.at(j) * probability - target.at(j)) * g));
     }
     block.write(dlogits + i * cols, left, cols);
   }
@@ -161,7 +161,7 @@ LAMINA_INLINE void softmax_cross_entropy(float* loss, float* dlogits, const floa
     const f32x16 probability = splat(mass / exponentials), g = splat(weight * scale);
     const float at_label = target.kept(kept_row);
     map_vectors(dx, cols, past, [&](int64_t j, int64_t n) {
-      return target.less(load_upto(kept_row + j, n) * probability, j, n) * g;
+      return without_denormals(target.less(load_upto(kept_row + j, n) * probability, j, n) * g);
     });
     target.correct(dx, at_label, probability, g);
   }

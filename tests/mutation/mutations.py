@@ -170,9 +170,15 @@ INFINITIES = [
 ]  # fmt: skip
 
 OPTIMIZERS = [
-    M("kernels/optimizer.cpp", "zero_where(abs(x) < splat(0x1p-126f), x)", "x",
+    M("kernels/simd.h", "zero_where(abs(x) < splat(0x1p-126f), x)", "x",
       "moments stay denormal", "optimizers"),
-    M("kernels/optimizer.cpp", "abs(x) < splat(0x1p-126f)", "abs(x) <= splat(0x1p-126f)",
+    M("kernels/loss.cpp", "without_denormals(slope * g)", "slope * g",
+      "the gradients of means are denormal", "losses"),
+    M("kernels/softmax_cross_entropy.cpp", "without_denormals((block.at(j) * probability",
+      "((block.at(j) * probability", "gradients of short rows are denormal", "losses"),
+    M("kernels/softmax_cross_entropy.cpp", "without_denormals(target.less(", "(target.less(",
+      "gradients of long rows are denormal", "losses"),
+    M("kernels/simd.h", "abs(x) < splat(0x1p-126f)", "abs(x) <= splat(0x1p-126f)",
       "the smallest normal number counts as denormal", "optimizers"),
     M("kernels/kernels.h", "return t % 16 == 0;", "return t % 17 == 0;",
       "Adam clears its moments in other steps than its twin", "optimizers"),
@@ -228,7 +234,7 @@ ROWS = [
     M("kernels/softmax_cross_entropy.cpp", "const f32x16 probability = mass / total,",
       "const f32x16 probability = splat(1.0f) / total,", "the same in a short row", "losses"),
     M("kernels/softmax_cross_entropy.cpp",
-      "store(dx + label, (splat(e) * probability - splat(1.0f)) * g, 1);", "",
+      "store(dx + label, without_denormals((splat(e) * probability - splat(1.0f)) * g), 1);", "",
       "a long row's label is not subtracted", "losses"),
     M("kernels/narrow.h", "(left - (kLanes - 1)) * cols >= kLanes", "left > 0",
       "reads past the last short row", "isas"),

@@ -4,8 +4,9 @@ Every function takes (rows, cols) predictions or logits, targets, sample_weight 
 (all ones), and scale; it returns (loss, d): loss (rows,) with loss_i = w_i L_i, and d (rows, cols),
 the gradient of scale sum_i loss_i with respect to the first argument. With scale = 1 / rows that
 is Keras's "sum_over_batch_size". Targets are (rows, cols); labels are (rows,), any integer dtype,
-in [0, cols). Targets are finite, or NaN. `out` is a tuple (loss, d), in which either may be None; d
-may be the first argument (in place).
+in [0, cols). Targets are finite, or NaN. A gradient that would be denormal is 0: sums and products
+of these are slow on some processors. `out` is a tuple (loss, d), in which either may be None; d may
+be the first argument (in place).
 
 Errors: ValueError where the shapes do not fit, or for a label out of range, which is named with
 its position; TypeError for labels that are not integers. Error bounds are of one row, with weight
