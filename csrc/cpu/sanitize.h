@@ -1,5 +1,6 @@
-// For builds with AddressSanitizer, which knows allocations but not what lies in them: the buffers of
-// a program share one arena, which `forbid` and `permit` divide. In an ordinary build both are empty.
+// For builds with AddressSanitizer, which knows allocations but not what lies in them: the buffers
+// of a program share one arena, which `forbid` and `permit` divide. In an ordinary build both are
+// empty.
 #pragma once
 
 #include <cstddef>

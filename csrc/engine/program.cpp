@@ -221,7 +221,8 @@ void Program::finish() {
 }
 
 // Where AddressSanitizer watches, steps may touch the buffers that they name, up to the last float
-// that was asked for, and none else: lifetimes, and so the sharing of memory, follow from the names.
+// that was asked for, and none else: lifetimes, and so the sharing of memory, follow from the
+// names.
 class Program::Guard {
  public:
   Guard([[maybe_unused]] const Program& program, [[maybe_unused]] const Step* first,

@@ -30,7 +30,7 @@ struct Run {
   bool in_place = false;  // the input's buffer is the caller's own array: nothing is to be gathered
   const int64_t* index = nullptr;  // which row of the caller's arrays each row of the batch is
   int64_t first_row = 0;           // of these arrays, as the user counts them
-  float* arena = nullptr;  // of all buffers
+  float* arena = nullptr;          // of all buffers
   float* parameters = nullptr;
   float* gradients = nullptr;
   std::function<void()> service = {};  // called by worker 0 between tiles; may throw
@@ -150,10 +150,10 @@ class Program {
   int64_t capacity_;
   MatmulMode matmul_;
   std::vector<int64_t> floats_, sizes_, offsets_;  // of each buffer: asked for, aligned, place
-  std::vector<Step> steps_, commits_;       // until finish(), which puts the commits last
-  std::vector<RowStep> chain_;              // at the end of steps_, not yet cut
-  std::vector<std::vector<Step>> waiting_;  // gradients, by phases
-  std::vector<Step> of_update_;             // in prepare()
+  std::vector<Step> steps_, commits_;              // until finish(), which puts the commits last
+  std::vector<RowStep> chain_;                     // at the end of steps_, not yet cut
+  std::vector<std::vector<Step>> waiting_;         // gradients, by phases
+  std::vector<Step> of_update_;                    // in prepare()
   std::vector<Watch> watches_;
   size_t first_commit_ = 0;
   int64_t arena_floats_ = 0, scratch_floats_ = 0;
