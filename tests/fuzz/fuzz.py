@@ -31,7 +31,7 @@ KINDS = {
 # Of ten cases so many are of each kind: a model's case does more than a kernel's.
 SHARES = ("kernels",) * 5 + ("models",) * 3 + ("arguments",) * 2
 CASE_SECONDS = 120
-CHUNK = 100
+CHUNK = 50
 
 
 def kind_of(number, only):
@@ -63,7 +63,7 @@ def run_chunk(options, first, end):
     command = [sys.executable, __file__, "--seed", str(options.seed), "--child"]
     command += [str(first), str(end)]
     command += ["--only", options.only] if options.only else []
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     passed = result.stdout.count("\n  ok: ")
     reports = [part.split("\ncase ")[0] for part in result.stdout.split("\nFAILED ")[1:]]
     begun = re.findall(r"^case (\d+)", result.stdout, re.MULTILINE)
