@@ -120,9 +120,9 @@ Floats Call::floats(const char* argument, py::handle value) {
 }
 
 Floats Call::floats(const char* argument, py::handle value, const Shape& shape) {
-  Floats result = floats(argument, value);
-  check_shape(argument, result.shape, shape);
-  return result;
+  const py::array array = as_array(value);
+  check_shape(argument, shape_of(array), shape);  // before it is converted
+  return floats(argument, array);
 }
 
 Floats Call::floats_of_rank(const char* argument, py::handle value, int64_t rank,
@@ -151,10 +151,13 @@ Floats Call::optional_floats(const char* argument, py::handle value, const Shape
 }
 
 template <class T>
-Array<const T> Call::integers(const char* argument, py::handle value, int64_t low, int64_t high) {
+Array<const T> Call::integers(const char* argument, py::handle value, int64_t low, int64_t high,
+                              const Shape* shape) {
+  const py::array given = as_array(value);
+  if (shape != nullptr) check_shape(argument, shape_of(given), *shape);
   // A copy, because kernels use these as indices without the GIL, while others may write to what
   // has been checked.
-  const py::array array = call_python(py::module_::import("numpy").attr("array"), value);
+  const py::array array = call_python(py::module_::import("numpy").attr("array"), given);
   const char kind = kind_of(array);
   const bool empty_list = array.size() == 0 && !py::isinstance<py::array>(value);
   if (kind != 'i' && kind != 'u' && !empty_list) {
@@ -178,9 +181,12 @@ Array<const T> Call::integers(const char* argument, py::handle value, int64_t lo
   remember(argument, result.data, result.size() * static_cast<int64_t>(sizeof(T)));
   return result;
 }
-template Array<const int32_t> Call::integers(const char*, py::handle, int64_t, int64_t);
-template Array<const uint32_t> Call::integers(const char*, py::handle, int64_t, int64_t);
-template Array<const int64_t> Call::integers(const char*, py::handle, int64_t, int64_t);
+template Array<const int32_t> Call::integers(const char*, py::handle, int64_t, int64_t,
+                                             const Shape*);
+template Array<const uint32_t> Call::integers(const char*, py::handle, int64_t, int64_t,
+                                              const Shape*);
+template Array<const int64_t> Call::integers(const char*, py::handle, int64_t, int64_t,
+                                             const Shape*);
 
 py::array Call::checked_output(const char* argument, py::handle value,
                                const py::dtype& dtype) const {

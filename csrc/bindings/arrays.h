@@ -60,9 +60,11 @@ class Call {
   Floats floats_from_rank(const char* argument, py::handle value, int64_t rank, const char* axes);
   // As floats, but None gives an array whose data is null.
   Floats optional_floats(const char* argument, py::handle value, const Shape& shape);
-  // Integers in [low, high] as T. The error names a place that holds another.
+  // Integers in [low, high] as T, of the given shape, which is checked first, or of any. The error
+  // names a place that holds another.
   template <class T>
-  Array<const T> integers(const char* argument, py::handle value, int64_t low, int64_t high);
+  Array<const T> integers(const char* argument, py::handle value, int64_t low, int64_t high,
+                          const Shape* shape = nullptr);
 
   // `out` is None or the caller's array; inputs named in `in_place` may be the output.
   template <class T = float>

@@ -213,9 +213,8 @@ py::array max_pool2d_backward(py::handle dy_in, py::handle argmax_in, py::handle
   const int64_t images = input[0];
   const ops::Pool2d pool = pooling(call, input, pool_size, strides, padding);
   call.check_shape("dy", dy.shape, output_shape(images, pool.w));
-  const auto argmax =
-      call.integers<int32_t>("argmax", argmax_in, 0, pool.w.height * pool.w.width - 1);
-  call.check_shape("argmax", argmax.shape, dy.shape);
+  const int64_t most = pool.w.height * pool.w.width - 1;
+  const auto argmax = call.integers<int32_t>("argmax", argmax_in, 0, most, &dy.shape);
   const FloatsOut dx = call.out("out", out, input);
   for_images(pool, images, [&](int64_t tile) {
     pool.max_backward(kernels(), dx.data, dy.data, argmax.data, images, tile);

@@ -39,9 +39,9 @@ void bind_sparse(py::module_& m, const char* name, const char* first,
                   py::handle out) {
     Call call(name);
     const Floats input = call.floats_of_rank(first, input_in, 2, "(rows, cols)");
-    const auto labels =
-        call.integers<int32_t>("labels", labels_in, 0, std::min(input.shape[1] - 1, kMostLabels));
-    call.check_shape("labels", labels.shape, {input.shape[0]});
+    const Shape rows{input.shape[0]};
+    const int64_t most = std::min(input.shape[1] - 1, kMostLabels);
+    const auto labels = call.integers<int32_t>("labels", labels_in, 0, most, &rows);
     return run<int32_t>(call, kernels().*kernel, first, input, labels.data, 1, weight, scale, out);
   });
 }

@@ -20,8 +20,8 @@ py::array philox4x32(py::handle counters_in, py::handle keys_in) {
   if (counters.rank() != 2 || counters.shape[1] != 4) {
     throw call.value_error("counters must have shape (n, 4), got " + to_string(counters.shape));
   }
-  const auto keys = call.integers<uint32_t>("keys", keys_in, 0, kMostUint32);
-  call.check_shape("keys", keys.shape, {counters.shape[0], 2});
+  const Shape pairs{counters.shape[0], 2};
+  const auto keys = call.integers<uint32_t>("keys", keys_in, 0, kMostUint32, &pairs);
   const auto words = call.out<uint32_t>("out", py::none(), counters.shape);
   for_rows(counters.shape[0], 4, [&](int64_t i, int64_t n) {
     kernels().philox4x32(words.data + 4 * i, counters.data + 4 * i, keys.data + 2 * i, n);

@@ -319,6 +319,18 @@ for call in (
         call()
     except MemoryError:
         print("no memory")
+# A wrong shape is said before anything is read or copied.
+for call in (
+    lambda: k.softmax_cross_entropy_sparse(empty(4, 2), index),
+    lambda: k.cross_entropy_sparse(empty(4, 2), index),
+    lambda: k.mean_squared_error(empty(4, 2), index),
+    lambda: k.max_pool2d_backward(empty(1, 1, 1, 1), index, (1, 2, 2, 1)),
+    lambda: k.add_bias(empty(4, 2), index),
+):
+    try:
+        call()
+    except ValueError as error:
+        print("shape" if f"got ({many},)" in str(error) else error)
 print("done")
 """
 
@@ -327,4 +339,4 @@ def test_huge_arrays_with_an_axis_of_size_0_are_no_work():
     out = subprocess.run(
         [sys.executable, "-c", EMPTY_SCRIPT], capture_output=True, text=True, timeout=100
     )
-    assert out.stdout == "no memory\n" * 3 + "done\n", out.stderr
+    assert out.stdout == "no memory\n" * 3 + "shape\n" * 5 + "done\n", out.stderr
