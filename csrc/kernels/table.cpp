@@ -11,6 +11,7 @@ constinit const Kernels kernels = {
     .isa = LAMINA_NAME(LAMINA_ISA),
 
     .gemm_block = gemm_block,
+    .strip_columns = kLanes * tile_vectors,
     .gemm_strips = gemm_strips,
     .gemm_copy_strips = gemm_copy_strips,
     .gemm_pack = gemm_pack,

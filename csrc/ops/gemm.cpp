@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cpu/dispatch.h"
 #include "ops/pieces.h"
 
 namespace lamina::ops {
@@ -19,6 +20,11 @@ constexpr int64_t kNarrowTile = 512, kWideTile = 2048;  // columns
 constexpr int64_t kSharedColumns = 2 * kWideTile;       // of all workers' copies
 // A wide tile copies so many rows of a transposed A at a time: each line has some of sixteen rows.
 constexpr int64_t kBand = 48, kCopiesA = 256;
+// It copies so many of a plain A whose rows meet too: with a block of terms 168 KB.
+constexpr int64_t kGroup = 192;
+// Rows that lie a multiple of so many floats apart meet in a quarter of the first cache's sets.
+constexpr int64_t kMeeting = 128;
+constexpr int64_t kCopiedFloats = 1 << 16;
 
 // With a transposed B and few rows, C^T = B A^T: A and C are turned instead of B, which is larger.
 // The rows of C fill whole vectors, or nearly. (32 x 784 x 128 takes 0.88 of the time.)
@@ -29,15 +35,30 @@ constexpr int64_t kTilesPerWorker = 4;
 constexpr int64_t kLeastRows = 96;
 constexpr int64_t kMostSums = int64_t{1} << 20;  // floats of a tile's sums of a group of blocks
 
+// A block of terms of one strip is 14 KB, half of the first-level cache, where the instruction set
+// has strips of one vector.
+bool strips_are_narrow() { return kernels().strip_columns == kVector; }
+
 }  // namespace
 
 bool Gemm::is_small() const { return m * n * k <= kSmallWork; }
 
 // A copy pays for many rows; for a few dozen if the rows of B are long and many, and for fewer if
-// they come from memory.
+// they come from memory. Strips that fit into the first-level cache pay for less: every second
+// vector of a row that begins anywhere crosses a cache line, and rows half a kilobyte apart meet in
+// few sets. (AVX2: 128 x 128 x 784 takes 0.84 of the time, but 32 x 784 x 128 would take 1.12.)
 bool Gemm::packs() const {
   if (trans_b || (m >= 256 && n > 256)) return true;
+  if (strips_are_narrow() && n >= kStripColumns && k >= kStripColumns && !is_small()) {
+    const int64_t enough = n % kMeeting != 0 ? 128 : n * k > kCopiedFloats ? 28 : 64;
+    if (m >= enough) return true;
+  }
   return n > kNarrowTile && k > 128 && m >= (n * k > kCacheFloats ? 12 : 64);
+}
+
+bool Gemm::copies_a() const {
+  return most_columns() >= kCopiesA && n >= kCopiesA && packs() &&
+         (trans_a || (strips_are_narrow() && k % kMeeting == 0));
 }
 
 bool Gemm::turns() const {
@@ -101,7 +122,8 @@ int64_t Gemm::sums() const {
 int64_t Gemm::copies() const {
   if (!packs()) return 0;
   const int64_t columns = round_up(std::min(n, most_columns()), kStripColumns);
-  const int64_t straight = std::min(k, kGemmBlockK) * (columns + (trans_a ? kBand : 0));
+  const int64_t rows_of_a = !copies_a() ? 0 : trans_a ? kBand : std::min(m, kGroup);
+  const int64_t straight = std::min(k, kGemmBlockK) * (columns + rows_of_a);
   if (!trans_b) return straight;
   const int64_t rows = round_up(std::min(m, kTurnedRows), kVector);
   return std::max(straight, rows * (std::min(k, kTurnedDepth) + kTurnedColumns));
@@ -164,17 +186,22 @@ void Gemm::run_block(const Kernels& kernels, float* c, int64_t c_row, const floa
     return;
   }
   kernels.gemm_copy_strips(scratch, right, b_row, b_col, depth, columns);
-  if (!trans_a || columns < kCopiesA) {
+  if (!copies_a() || columns < kCopiesA) {
     kernels.gemm_strips(c, c_row, left, a_row, a_col, scratch, rows, columns, depth, alpha, old,
                         after);
     return;
   }
   float* band = scratch + depth * round_up(columns, kStripColumns);
-  for (int64_t r = 0; r < rows; r += kBand) {
-    const int64_t height = std::min(kBand, rows - r);
-    kernels.gemm_pack(band, kBand, left + r * a_row, a_col, a_row, depth, height);
-    kernels.gemm_strips(c + r * c_row, c_row, band, 1, kBand, scratch, height, columns, depth,
-                        alpha, old, after);
+  const int64_t most = trans_a ? kBand : kGroup;
+  for (int64_t r = 0; r < rows; r += most) {
+    const int64_t height = std::min(most, rows - r);
+    if (trans_a) {
+      kernels.gemm_pack(band, kBand, left + r * a_row, a_col, a_row, depth, height);
+    } else {
+      kernels.gemm_pack(band, depth, left + r * a_row, a_row, 1, height, depth);
+    }
+    kernels.gemm_strips(c + r * c_row, c_row, band, trans_a ? 1 : depth, trans_a ? kBand : 1,
+                        scratch, height, columns, depth, alpha, old, after);
   }
 }
 

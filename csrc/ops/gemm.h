@@ -68,6 +68,7 @@ struct Gemm {
   Grid grid() const;
   bool is_small() const;
   bool packs() const;
+  bool copies_a() const;
   bool turns() const;
   void run_turned(const Kernels& kernels, float* c, const float* a, const float* b,
                   const GemmEpilogue* epilogue, int64_t columns, float* scratch) const;

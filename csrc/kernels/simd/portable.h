@@ -269,5 +269,17 @@ LAMINA_INLINE void transpose16(float* to, int64_t to_row, const float* from, int
   }
 }
 
+// sums[i][j] += a[i] * B[j], whose vectors lie one after the other.
+template <int rows, int vectors>
+LAMINA_INLINE void add_products(f32x16 (&sums)[rows][vectors], const f32x16 (&a)[rows],
+                                const float* b) {
+  LAMINA_UNROLL
+  for (int j = 0; j < vectors; ++j) {
+    const f32x16 column = load(b + 16 * j);
+    LAMINA_UNROLL
+    for (int i = 0; i < rows; ++i) sums[i][j] = fma(a[i], column, sums[i][j]);
+  }
+}
+
 }  // namespace
 }  // namespace lamina::LAMINA_ISA
