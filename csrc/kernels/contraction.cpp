@@ -197,6 +197,70 @@ void strip_of(const Block& k, int64_t column, int64_t columns) {
   }
 }
 
+// Where a strip of B fits into the first-level cache it is copied for enough rows: every second
+// vector of a row that begins anywhere crosses a cache line, and rows a power of two apart meet in
+// few sets. (AVX2, 1 x 1 taps of 256 channels: 0.75 of the time.)
+constexpr int64_t kCopiedTerms = 32, kCopiedRows = 32;
+
+LAMINA_INLINE void copy_strip(float* strip, const Block& k, int64_t column, int64_t lanes) {
+  for (int64_t i = 0; i < k.count; ++i) {
+    store(strip + i * kLanes, load_upto(k.b + k.terms[i].b + column, lanes));
+  }
+}
+
+void copied_strips(const Block& k, int64_t n) {
+  alignas(64) float strip[kContractionTerms * kLanes];
+  Term terms[kContractionTerms];
+  for (int64_t i = 0; i < k.count; ++i) terms[i] = {k.terms[i].a, i * kLanes};
+  Block copied = k;
+  copied.terms = terms;
+  for (int64_t j = 0; j < n; j += kLanes) {
+    const int64_t lanes = n - j < kLanes ? n - j : kLanes;
+    copy_strip(strip, k, j, lanes);
+    copied.b = strip - j;
+    strip_of<1>(copied, j, lanes);
+  }
+}
+
+// The rows of A lie side by side, as the channels of a pixel do, and each term's a long way from
+// the last one's, often a power of two: those of a tile are copied as well, for a few strips.
+// (AVX2, the kernel's gradient of 1 x 1 taps of 256 channels: 0.7 of the time.)
+void copied_rows(const Block& k, int64_t n) {
+  constexpr int64_t strips = 4, width = strips * kLanes, apart = kLanes / 2;
+  static_assert(tile_vectors > 1 || tile_rows <= apart);
+  alignas(64) float copies[strips][kContractionTerms * kLanes];
+  alignas(64) float rows[kContractionTerms * apart + apart];
+  Term terms[kContractionTerms];
+  for (int64_t i = 0; i < k.count; ++i) terms[i] = {i * apart, i * kLanes};
+  Block copied = k;
+  copied.terms = terms;
+  Place at{rows, k.c, 0, {k.ahead[0], k.ahead[1]}};
+  for (int64_t column = 0; column < n; column += width) {
+    const int64_t end = n - column < width ? n : column + width;
+    for (int64_t j = column; j < end; j += kLanes) {
+      copy_strip(copies[(j - column) / kLanes], k, j, end - j < kLanes ? end - j : kLanes);
+    }
+    for (int64_t row = 0; row < k.t.cols; row += tile_rows) {
+      const int64_t left = k.t.cols - row, lanes = left < kLanes ? left : kLanes;
+      for (int64_t i = 0; i < k.count; ++i) {
+        store(rows + i * apart, load_upto(k.a + k.terms[i].a + row, lanes));
+      }
+      const int64_t live = left < tile_rows ? left : tile_rows;
+      for (int64_t j = column; j < end; j += kLanes) {
+        at.a = rows;
+        at.c = k.c + row * k.t.c_col;
+        at.j = row;
+        copied.b = copies[(j - column) / kLanes] - j;
+        if (end - j >= kLanes) {
+          tile<tile_rows, 1, false, tile_rows>(copied, at, live, j, kLanes);
+        } else {
+          tile<tile_rows, 1, true, tile_rows>(copied, at, live, j, end - j);
+        }
+      }
+    }
+  }
+}
+
 // Any other activation reads the finished block once more, while it is in the cache.
 void activate_block(const Block& k, int64_t n, const GemmEpilogue& e) {
   with_activation(e.activation, [&](auto function) {
@@ -249,7 +313,15 @@ void contract(float* c, const float* a, const float* b, int64_t n, const Contrac
                 add,
                 in_tile ? epilogue : nullptr};
   constexpr int64_t width = kLanes * tile_vectors;
-  for (int64_t j = 0; j < n; j += width) strip_of<tile_vectors>(k, j, n - j);
+  if (width == kLanes && count >= kCopiedTerms && t.rows * t.cols >= kCopiedRows) {
+    if (t.rows == 1 && t.a_col == 1 && n > kLanes) {
+      copied_rows(k, n);
+    } else {
+      copied_strips(k, n);
+    }
+  } else {
+    for (int64_t j = 0; j < n; j += width) strip_of<tile_vectors>(k, j, n - j);
+  }
   if (!in_tile) activate_block(k, n, *epilogue);
 }
 
