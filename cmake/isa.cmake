@@ -22,8 +22,8 @@ lamina_isa(avx512 "^(x86_64|AMD64)$" LAMINA_SIMD_AVX512
            -Wno-uninitialized $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 lamina_isa(avx2 "^(x86_64|AMD64)$" LAMINA_SIMD_AVX2 -mavx2 -mfma)
 lamina_isa(neon "^(aarch64|arm64)$" LAMINA_SIMD_NEON)
-# -O2: it is there to run anywhere, and -O3 would double its time to compile.
-lamina_isa(portable ".*" LAMINA_SIMD_PORTABLE -O2)
+# -O1: its vectors leave little to do for more, which would take half as long again to compile.
+lamina_isa(portable ".*" LAMINA_SIMD_PORTABLE -O1)
 
 # A matrix unit: one more copy of the product of bf16 parts, beside the kernels of an instruction set
 # that every processor with the unit has. Where the compiler or the assembler does not know the unit,

@@ -373,10 +373,10 @@ IMAGES = [
 ]  # fmt: skip
 
 VECTORS = [
-    M("kernels/simd/portable.h", "if (inexact && (word & 1) == 0) {", "if (false) {",
+    M("kernels/simd/portable.h", "(step & inexact & even)", "(step & inexact & even & 0)",
       "an emulated fma that rounds twice", "gemm", "portable"),
-    M("kernels/simd/portable.h", "i < half; ++i) a.lane[i] = a.lane[i] + a.lane[i + half];",
-      "i < half; ++i) a.lane[i] = a.lane[i] + a.lane[2 * half - 1 - i];",
+    M("kernels/simd/portable.h", "(a.q[0] + a.q[2]) + (a.q[1] + a.q[3]);",
+      "(a.q[0] + a.q[3]) + (a.q[1] + a.q[2]);",
       "another order of a sum", "isas", "portable"),
     M("kernels/simd/avx2.h", "_mm256_maskstore_ps(p + 8, first_of_eight(n - 8), a.hi);",
       "_mm256_maskstore_ps(p + 8, first_of_eight(n - 9), a.hi);", "a partial store loses a lane",
