@@ -4,8 +4,18 @@
 set(LAMINA_ISAS "")
 set(LAMINA_ONLY_ISAS "" CACHE STRING "Build only those whose name matches; portable must be one")
 
+# What is compiled for: on macOS that may be another architecture than the machine's.
+set(LAMINA_ARCHITECTURE "${CMAKE_SYSTEM_PROCESSOR}")
+if(APPLE AND CMAKE_OSX_ARCHITECTURES)
+  set(LAMINA_ARCHITECTURE "${CMAKE_OSX_ARCHITECTURES}")
+  if(CMAKE_OSX_ARCHITECTURES MATCHES ";")
+    message(FATAL_ERROR "lamina is built for one architecture at a time, got CMAKE_OSX_ARCHITECTURES "
+                        "${CMAKE_OSX_ARCHITECTURES}: build each, and join the results with lipo")
+  endif()
+endif()
+
 function(lamina_isa name architecture backend)
-  if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "${architecture}"
+  if(NOT LAMINA_ARCHITECTURE MATCHES "${architecture}"
      OR (LAMINA_ONLY_ISAS AND NOT name MATCHES "${LAMINA_ONLY_ISAS}"))
     return()
   endif()
@@ -13,15 +23,16 @@ function(lamina_isa name architecture backend)
   target_compile_definitions(lamina_kernels_${name} PRIVATE LAMINA_ISA=${name} ${backend})
   target_compile_options(lamina_kernels_${name} PRIVATE -O3 ${ARGN})
   target_link_libraries(lamina_kernels_${name} PRIVATE lamina_options lamina_sanitizers)
+  set_target_properties(lamina_kernels_${name} PROPERTIES UNITY_BUILD OFF)
   set(LAMINA_ISAS ${LAMINA_ISAS} ${name} PARENT_SCOPE)
 endfunction()
 
 # GCC 12 takes the undefined operand inside its own AVX-512 headers for an uninitialised variable.
-lamina_isa(avx512 "^(x86_64|AMD64)$" LAMINA_SIMD_AVX512
+lamina_isa(avx512 "^(x86_64|AMD64|amd64)$" LAMINA_SIMD_AVX512
            -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512
            -Wno-uninitialized $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
-lamina_isa(avx2 "^(x86_64|AMD64)$" LAMINA_SIMD_AVX2 -mavx2 -mfma)
-lamina_isa(neon "^(aarch64|arm64)$" LAMINA_SIMD_NEON)
+lamina_isa(avx2 "^(x86_64|AMD64|amd64)$" LAMINA_SIMD_AVX2 -mavx2 -mfma)
+lamina_isa(neon "^(aarch64|arm64|ARM64)$" LAMINA_SIMD_NEON)
 # -O1: its vectors leave little to do for more, which would take half as long again to compile.
 lamina_isa(portable ".*" LAMINA_SIMD_PORTABLE -O1)
 
@@ -30,7 +41,7 @@ lamina_isa(portable ".*" LAMINA_SIMD_PORTABLE -O1)
 # which it is asked with a small probe, the build is without.
 include(CheckCXXSourceCompiles)
 function(lamina_matrix_unit name architecture backend probe)
-  if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "${architecture}"
+  if(NOT LAMINA_ARCHITECTURE MATCHES "${architecture}"
      OR (LAMINA_ONLY_ISAS AND NOT name MATCHES "${LAMINA_ONLY_ISAS}"))
     return()
   endif()
@@ -45,10 +56,11 @@ function(lamina_matrix_unit name architecture backend probe)
   target_compile_definitions(lamina_kernels_${name} PRIVATE LAMINA_ISA=${name} ${backend})
   target_compile_options(lamina_kernels_${name} PRIVATE -O3 ${ARGN})
   target_link_libraries(lamina_kernels_${name} PRIVATE lamina_options lamina_sanitizers)
+  set_target_properties(lamina_kernels_${name} PROPERTIES UNITY_BUILD OFF)
   set(LAMINA_ISAS ${LAMINA_ISAS} ${name} PARENT_SCOPE)
 endfunction()
 
-lamina_matrix_unit(amx "^(x86_64|AMD64)$" "LAMINA_SIMD_AVX512;LAMINA_TILES_AMX"
+lamina_matrix_unit(amx "^(x86_64|AMD64|amd64)$" "LAMINA_SIMD_AVX512;LAMINA_TILES_AMX"
                    "#include <immintrin.h>\nint main() { _tile_release(); }"
                    -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512
                    -mamx-tile -mamx-bf16 -Wno-uninitialized

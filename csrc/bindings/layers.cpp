@@ -107,11 +107,12 @@ void bind_layers(py::module_& m) {
   m.def(
       "activation",
       [=](std::string name, const std::string& function, float alpha) {
-        return keep(activation(std::move(name), ActivationSpec::parse(function, alpha)));
+        return keep(engine::activation(std::move(name), ActivationSpec::parse(function, alpha)));
       },
       "name"_a, "activation"_a, "alpha"_a);
   m.def(
-      "dropout", [=](std::string name, float rate) { return keep(dropout(std::move(name), rate)); },
+      "dropout",
+      [=](std::string name, float rate) { return keep(engine::dropout(std::move(name), rate)); },
       "name"_a, "rate"_a);
   m.def("flatten", [=](std::string name) { return keep(flatten(std::move(name))); }, "name"_a);
   m.def(

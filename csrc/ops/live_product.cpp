@@ -5,12 +5,12 @@
 namespace lamina::ops {
 namespace {
 
-constexpr int64_t kLeastRows = 8;          // of C in training, where B keeps changing
-constexpr int64_t kLeastColumns = 32;      // of C: the scan costs as much as a few columns
-constexpr int64_t kMostColumns = 512;      // a strip of more would have to be copied, as Gemm does
-constexpr int64_t kTileWork = 1 << 19;     // multiply-adds
-constexpr int64_t kMostPartial = 1 << 16;  // floats of sums
-constexpr int64_t kGroupFloats = 1 << 13;  // of sums of a group of blocks
+constexpr int64_t kLeastLiveRows = 8;       // of C in training, where B keeps changing
+constexpr int64_t kLeastColumns = 32;       // of C: the scan costs as much as a few columns
+constexpr int64_t kMostLiveColumns = 512;   // a strip of more would have to be copied, as Gemm does
+constexpr int64_t kLiveTileWork = 1 << 19;  // multiply-adds
+constexpr int64_t kMostPartial = 1 << 16;   // floats of sums
+constexpr int64_t kGroupFloats = 1 << 13;   // of sums of a group of blocks
 
 int64_t words(int64_t n) { return (n + kLiveBits - 1) / kLiveBits; }
 
@@ -61,8 +61,8 @@ void LiveMap::scan_block(const Kernels& kernels, float* map, const float* x, int
 }
 
 bool LiveProduct::may_pay() const {
-  const bool enough = !map_.transposed || m() >= kLeastRows;
-  return enough && kLeastColumns <= n_ && n_ <= kMostColumns;
+  const bool enough = !map_.transposed || m() >= kLeastLiveRows;
+  return enough && kLeastColumns <= n_ && n_ <= kMostLiveColumns;
 }
 
 int LiveProduct::along_k_workers() const {
@@ -107,7 +107,7 @@ void LiveProduct::check(const Kernels& kernels, uint32_t* always, const float* b
 
 Pieces LiveProduct::row_pieces() const {
   const int64_t least = std::clamp<int64_t>(m() / 4, 8, 24);
-  const int64_t rows = std::max(least, kTileWork / std::max<int64_t>(1, n_ * k()));
+  const int64_t rows = std::max(least, kLiveTileWork / std::max<int64_t>(1, n_ * k()));
   if (rows >= m()) return {m(), rows};
   // An even number of even pieces: most often two workers share them.
   const int64_t count = round_up(ceil_div(m(), rows), 2);
@@ -132,7 +132,7 @@ void LiveProduct::run_groups(const Kernels& kernels, float* c, const float* x, c
                              const float* map, const uint32_t* always, const GemmEpilogue& epilogue,
                              int64_t row, int64_t rows) const {
   alignas(64) float group[kGroupFloats];
-  static_assert(kGroupFloats >= kMostColumns);
+  static_assert(kGroupFloats >= kMostLiveColumns);
   const Pieces pieces{rows, kGroupFloats / n_};
   for (int64_t piece = 0; piece < pieces.count(); ++piece) {
     const int64_t begin = row + pieces.begin(piece), height = pieces.length(piece);

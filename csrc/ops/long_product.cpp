@@ -5,14 +5,14 @@
 namespace lamina::ops {
 namespace {
 
-constexpr int64_t kPartialFloats = int64_t{1} << 18;            // one round's
-constexpr int64_t kTilesForAll = 8;                             // enough to share out
-constexpr int64_t kMostFloats = kPartialFloats / kTilesForAll;  // of C
-constexpr int64_t kTileRows = 24;                               // of a tile of C
-constexpr int64_t kMostColumns = 512;               // of B, of which a worker has a block
-constexpr int64_t kTileWork = int64_t{1} << 18;     // multiply-adds: a few microseconds
-constexpr int64_t kCacheFloats = int64_t{1} << 22;  // of A and B together
-constexpr int64_t kReducedFloats = 256;             // of C, in a tile of the second phase
+constexpr int64_t kRoundFloats = int64_t{1} << 18;          // one round's
+constexpr int64_t kLongTiles = 8;                           // enough to share out
+constexpr int64_t kMostFloats = kRoundFloats / kLongTiles;  // of C
+constexpr int64_t kTileRows = 24;                           // of a tile of C
+constexpr int64_t kMostLongColumns = 512;                   // of B, of which a worker has a block
+constexpr int64_t kLongTileWork = int64_t{1} << 18;         // multiply-adds: a few microseconds
+constexpr int64_t kLongCacheFloats = int64_t{1} << 22;      // of A and B together
+constexpr int64_t kReducedFloats = 256;                     // of C, in a tile of the second phase
 
 }  // namespace
 
@@ -20,20 +20,20 @@ constexpr int64_t kReducedFloats = 256;             // of C, in a tile of the se
 // come from memory. Then every tile of C would read its columns of all those rows, a few of each
 // line and page, where a block of K reads whole rows, once: 1.2 to 1.8 times as fast on one thread.
 int64_t LongProduct::rounds() const {
-  if (floats() == 0 || floats() > kMostFloats || whole.n > kMostColumns) return 0;
-  const bool is_long = blocks().count() >= kTilesForAll;
-  const bool is_work = floats() * whole.k >= kTilesForAll * kTileWork;
+  if (floats() == 0 || floats() > kMostFloats || whole.n > kMostLongColumns) return 0;
+  const bool is_long = blocks().count() >= kLongTiles;
+  const bool is_work = floats() * whole.k >= kLongTiles * kLongTileWork;
   if (!is_long || !is_work) return 0;
   const bool by_rows = whole.trans_a && !whole.trans_b;
-  const bool from_memory = (whole.m + whole.n) * whole.k > kCacheFloats;
+  const bool from_memory = (whole.m + whole.n) * whole.k > kLongCacheFloats;
   // A copy of a transposed B serves all rows of C.
   const int64_t tiles =
       whole.trans_b ? 1 : ceil_div(whole.m, kTileRows) * ceil_div(whole.n, kStripColumns);
-  return tiles < kTilesForAll || (by_rows && from_memory) ? rounds_of_blocks().count() : 0;
+  return tiles < kLongTiles || (by_rows && from_memory) ? rounds_of_blocks().count() : 0;
 }
 
 Pieces LongProduct::rounds_of_blocks() const {
-  return {blocks().count(), kPartialFloats / floats() - 1};
+  return {blocks().count(), kRoundFloats / floats() - 1};
 }
 
 int64_t LongProduct::partial_floats() const {
@@ -47,7 +47,8 @@ int64_t LongProduct::scratch() const {
 // Of the round's blocks. A block is a tile unless C is tiny.
 Pieces LongProduct::tiles_of_blocks(int64_t round) const {
   const int64_t count = rounds() > round ? rounds_of_blocks().length(round) : 0;
-  return {count, std::max<int64_t>(1, kTileWork / std::max<int64_t>(1, floats() * kGemmBlockK))};
+  return {count,
+          std::max<int64_t>(1, kLongTileWork / std::max<int64_t>(1, floats() * kGemmBlockK))};
 }
 
 int64_t LongProduct::sum_tiles(int64_t round) const { return tiles_of_blocks(round).count(); }

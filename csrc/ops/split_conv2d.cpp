@@ -9,10 +9,10 @@
 namespace lamina::ops {
 namespace {
 
-constexpr int64_t kTransposeRows = 16;
+constexpr int64_t kSplitTransposeRows = 16;
 
 // What one tile of splitting takes of a kernel, and of dy; some microseconds.
-constexpr int64_t kSplitColumns = 64, kSplitBlocks = 8;
+constexpr int64_t kSplitLineColumns = 64, kSplitBlocks = 8;
 
 // Filters of one tile of the sum of the pieces: as many as a block has rows.
 constexpr int64_t kReduceRows = 16;
@@ -33,13 +33,13 @@ SplitLines SplitPass::lines() const {
 
 // A tile is one tap and some filters.
 int64_t SplitPass::kernel_tiles() const {
-  return columns.h.taps * columns.v.taps * Pieces{filters, kSplitColumns}.count();
+  return columns.h.taps * columns.v.taps * Pieces{filters, kSplitLineColumns}.count();
 }
 
 void SplitPass::split_kernel(const Kernels& kernels, float* parts, const float* kernel,
                              int64_t tile) const {
   const FlushDenormals flush;
-  const Pieces strips{filters, kSplitColumns};
+  const Pieces strips{filters, kSplitLineColumns};
   const int64_t tap = tile / strips.count(), j = tile % strips.count();
   const int64_t block = product().split_block(), c = columns.channels;
   kernels.split_right(parts + strips.begin(j) / kUnitSide * block +
@@ -90,12 +90,12 @@ SplitPass SplitConv2d::backward_input(int64_t images) const {
 
 // A tile is some filters of one tap.
 int64_t SplitConv2d::transpose_tiles() const {
-  return taps(w) * Pieces{w.filters, kTransposeRows}.count();
+  return taps(w) * Pieces{w.filters, kSplitTransposeRows}.count();
 }
 
 void SplitConv2d::transpose(const Kernels& kernels, float* transposed, const float* kernel,
                             int64_t tile) const {
-  const Pieces pieces{w.filters, kTransposeRows};
+  const Pieces pieces{w.filters, kSplitTransposeRows};
   const int64_t c = w.channels, f = w.filters;
   const int64_t tap = tile / pieces.count(), piece = tile % pieces.count();
   kernels.gemm_pack(transposed + (tap * f + pieces.begin(piece)) * c, c,
@@ -125,24 +125,24 @@ Pieces SplitConv2d::pieces(int64_t images) const {
 }
 
 int64_t SplitConv2d::split_dy_tiles(int64_t images) const {
-  return Pieces{w.filters, kSplitColumns}.count() *
+  return Pieces{w.filters, kSplitLineColumns}.count() *
          Pieces{pieces(images).total / kUnitTerms, kSplitBlocks}.count();
 }
 
 void SplitConv2d::split_dy(const Kernels& kernels, float* parts, const float* dy, int64_t images,
                            int64_t tile) const {
   const FlushDenormals flush;
-  const Pieces strips{w.filters, kSplitColumns};
+  const Pieces strips{w.filters, kSplitLineColumns};
   const Pieces units{pieces(images).total / kUnitTerms, kSplitBlocks};
   const int64_t strip = tile % strips.count(), some = tile / strips.count();
   const int64_t f = w.filters, width = strips.length(strip);
   const int64_t half = columns(images).first_half(), rows = columns(images).rows();
   const int64_t block = backward_kernel(images).split_block();
-  alignas(64) float pixels[kUnitTerms * kSplitColumns];
+  alignas(64) float pixels[kUnitTerms * kSplitLineColumns];
   for (int64_t u = units.begin(some); u < units.end(some); ++u) {
     for (int64_t t = 0; t < kUnitTerms; ++t) {
       const int64_t low = u * kUnitSide + t % kUnitSide, row = t < kUnitSide ? low : low + half;
-      float* to = pixels + t * kSplitColumns;
+      float* to = pixels + t * kSplitLineColumns;
       if (low < half && row < rows) {
         std::copy_n(dy + row * f + strips.begin(strip), width, to);
       } else {
@@ -150,7 +150,7 @@ void SplitConv2d::split_dy(const Kernels& kernels, float* parts, const float* dy
       }
     }
     kernels.split_left(parts + strips.begin(strip) / kUnitSide * block + u * mode.parts * kUnitTile,
-                       block, pixels, 1, kSplitColumns, width, kUnitTerms, mode.parts);
+                       block, pixels, 1, kSplitLineColumns, width, kUnitTerms, mode.parts);
   }
 }
 

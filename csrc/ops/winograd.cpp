@@ -65,9 +65,9 @@ std::optional<Winograd> Winograd::of_most(const Window2d& w) {
   if (!may_pay(w)) return std::nullopt;
   const TapAxis rows = rows_of(w), columns = columns_of(w);
   const int64_t height = w.out_height, width = w.out_width;
-  const auto leaves = [](const TapAxis& axis, int64_t outputs, int64_t other, int64_t across) {
+  const auto leaves = [](const TapAxis& axis, int64_t outputs, int64_t other, int64_t squares) {
     const int64_t direct = taps_inside(axis, outputs - 1, outputs) * other;
-    return outputs % 2 == 1 && 4 * direct <= 3 * kPlanes * across;
+    return outputs % 2 == 1 && 4 * direct <= 3 * kPlanes * squares;
   };
   Winograd squares = whole(w);
   if (leaves(rows, height, taps_inside(columns, 0, width), squares.across)) --squares.down;
