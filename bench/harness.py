@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import peers
+from . import isa, peers
 
 ROOT = Path(__file__).parent.parent
 
@@ -123,6 +123,11 @@ def circumstances(job_info: dict) -> dict:
     """What a number means nothing without. job_info: the record of the job `info`."""
     versions = {"Python": platform.python_version(), "lamina": job_info["version"]}
     versions |= {name: peers.PEERS[name].version for name in peers.present()}
+    installed = [name for name in peers.selected() if peers.PEERS[name].installed]
+    said = {
+        name: run_worker("says", name, 1)[0]["says"]
+        for name in (peers.present() if isa.wanted() else [])
+    }
     return {
         "date": datetime.date.today().isoformat(),
         "processor": processor(),
@@ -134,5 +139,8 @@ def circumstances(job_info: dict) -> dict:
         "matrix_unit": job_info["matrix_unit"],
         "versions": versions,
         "not_found": peers.absent(),
+        "held_to": isa.wanted(),
+        "not_held": isa.cannot_be_held(installed),
+        "instructions": said,
         "smoke": plan().smoke,
     }

@@ -13,6 +13,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import isa
+
 
 @dataclass(frozen=True)
 class Peer:
@@ -98,7 +100,9 @@ def selected() -> list[str]:
 
 
 def present() -> list[str]:
-    return [name for name in selected() if PEERS[name].installed]
+    installed = [name for name in selected() if PEERS[name].installed]
+    held = isa.cannot_be_held(installed)
+    return [name for name in installed if name not in held]
 
 
 def absent() -> list[str]:
@@ -154,6 +158,7 @@ def limit_process(threads: int) -> None:
     # NumPy's BLAS picks its own kernel and blocking, whatever the caller's shell forces on it.
     for variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
         os.environ.pop(variable, None)
+    isa.hold_process()
     os.environ.update(
         CUDA_VISIBLE_DEVICES="-1",
         JAX_PLATFORMS="cpu",

@@ -88,7 +88,9 @@ namespace baseline {
 
 Loops widest() {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f")) return avx512::kLoops;
+  const char* held = std::getenv("LAMINA_BENCH_ISA");  // isa.py
+  const bool is_held = held != nullptr && *held != '\0';
+  if (!is_held && __builtin_cpu_supports("avx512f")) return avx512::kLoops;
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2::kLoops;
 #endif
   return baseline::kLoops;

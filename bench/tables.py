@@ -54,6 +54,11 @@ def heading(report: Report) -> list[str]:
     ]
     if c["not_found"]:
         lines.append(f"not found, and so not measured: {', '.join(c['not_found'])}")
+    if c.get("held_to"):
+        said = [f"{name} {what}" for name, what in c["instructions"].items() if what]
+        lines.append(f"everybody held to {c['held_to']}; they say: {', '.join(said) or 'nothing'}")
+        if c["not_held"]:
+            lines.append(f"not measured, as they cannot be held: {', '.join(c['not_held'])}")
     if c.get("matrix_unit", "amx") != "amx":  # older reports do not say
         lines.append(f"no products below float32: matrix unit {c['matrix_unit']}")
     if report.limits.reason:

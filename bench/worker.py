@@ -2,9 +2,9 @@
 
     python -m bench.worker JOB CONTENDERS THREADS
 
-JOB: info; mnist, dense, cnn, wide (one contender, of those in test_training.py); conveniences
-(lamina); conv, kernels (contenders that take turns, comma-separated: lamina,numpy,torch);
-gemm (those, mkl, onednn); predict (those, jax, tensorflow, onnxruntime); load_data. Standard output
+JOB: info; says (one peer: which instruction set it uses); mnist, dense, cnn, wide (one contender,
+of those in test_training.py); conveniences (lamina); conv, kernels (contenders that take turns,
+comma-separated: lamina,numpy,torch); gemm (those, mkl, onednn); predict (those, jax, tensorflow, onnxruntime); load_data. Standard output
 carries records only: whatever a library prints goes to standard error.
 """
 
@@ -15,7 +15,11 @@ import sys
 from dataclasses import asdict
 from functools import partial
 
-from . import harness, peers
+from . import harness, isa, peers
+
+
+def says(names, threads, plan):
+    yield {"says": isa.says(names[0])}
 
 
 def info(names, threads, plan):
@@ -99,7 +103,7 @@ CASES = {
     "predict": "predict_cases",
 }
 JOBS = (
-    {job.__name__: job for job in (info, conveniences, load_data)}
+    {job.__name__: job for job in (info, says, conveniences, load_data)}
     | {job: partial(train, job) for job in ("mnist", "dense", "cnn", "wide")}
     | {job: partial(compare, job) for job in CASES}
 )

@@ -16,7 +16,7 @@ import lamina as la
 
 GAMMA, BATCH, START = 0.99, 128, 1000
 EVERY, UPDATES = 256, 128  # after so many steps, so many batches against a fixed target network
-RATE, SLOW = 2.3e-3, 60000  # the learning rate falls to a tenth in so many steps
+RATE, SLOW = 1e-3, 100000  # the learning rate falls to a tenth in so many steps
 EXPLORE = 5000  # the steps in which the share of random actions falls to one in a hundred
 SIZE = np.array([2.4, 3, 0.21, 3], "f4")  # of a state: place, speed, angle and its speed
 

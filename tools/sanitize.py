@@ -98,8 +98,9 @@ def main() -> int:
     parser.add_argument("--isa", default="", help="avx2, portable, ...; default: each that runs")
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--run", nargs=argparse.REMAINDER, help="a script instead of the tests")
-    parser.add_argument("pytest", nargs="*", help="after --")
-    options = parser.parse_args()
+    given = sys.argv[1:]
+    end = given.index("--") if "--" in given else len(given)
+    options, for_pytest = parser.parse_args(given[:end]), given[end + 1 :]
     package = build(options.kind)
     # ThreadSanitizer's shadow memory does not fit every random layout of addresses.
     fixed = ["setarch", "--addr-no-randomize"] if options.kind == "thread" else []
@@ -107,7 +108,7 @@ def main() -> int:
     if options.run:
         command = [*python, *options.run]
     else:
-        chosen = options.pytest or tests(options.kind, options.all)
+        chosen = for_pytest or tests(options.kind, options.all)
         command = [*python, "-m", "pytest", "-p", "no:cacheprovider", *chosen]
     isas = [options.isa]
     if not options.isa:
