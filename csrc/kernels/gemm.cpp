@@ -73,12 +73,7 @@ LAMINA_INLINE void tile(const Block& t, int64_t i0, int64_t j0, int64_t partial)
     }
   }
   const auto add_term = [&](const float* a, const float* b) LAMINA_LAMBDA {
-    if constexpr (live && !masked) {
-      f32x16 av[rows];
-      LAMINA_UNROLL
-      for (int i = 0; i < rows; ++i) av[i] = splat(a[i * t.a_row]);
-      return add_products(acc, av, b);
-    }
+    if constexpr (live && !masked) return add_products(acc, a, t.a_row, b);
     f32x16 bv[vectors];
     LAMINA_UNROLL
     for (int j = 0; j < vectors; ++j) {

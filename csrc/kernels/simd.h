@@ -35,9 +35,9 @@
 //           to_float(i32x16)                                signed
 //   load_u8(p), load_f64(p)                                 sixteen values converted to float32
 //   sum(v), largest(v)                                      across lanes, in one fixed order
-//   add_products(sums, a, b)                                sums[i][j] = fma(a[i], the vector at
-//                                                           b + 16 j, sums[i][j]), in the order
-//                                                           that needs the fewest registers
+//   add_products(sums, a, a_row, b)                         sums[i][j] = fma(a[i * a_row], the
+//                                                           vector at b + 16 j, sums[i][j]), loaded
+//                                                           in the order that suits the registers
 //   transpose16(to, to_row, from, from_row)                 to[i * to_row + j] =
 //                                                           from[j * from_row + i], 16 x 16
 //

@@ -270,20 +270,25 @@ LAMINA_INLINE void transpose16(float* to, int64_t to_row, const float* from, int
   }
 }
 
-// sums[i][j] += a[i] * B[j], whose vectors lie one after the other.
+// sums[i][j] += a[i * a_row] * B[j], whose vectors lie one after the other.
 // One half of a vector after the other: 12 sums, 3 of A and one of B are all 16 registers. With
 // whole vectors a sum lives in memory, and each term waits for it (1.75 of the time).
 template <int rows, int vectors>
-LAMINA_INLINE void add_products(f32x16 (&sums)[rows][vectors], const f32x16 (&a)[rows],
+LAMINA_INLINE void add_products(f32x16 (&sums)[rows][vectors], const float* a, int64_t a_row,
                                 const float* b) {
+  f32x16 factor[rows];
+  LAMINA_UNROLL
+  for (int i = 0; i < rows; ++i) factor[i] = splat(a[i * a_row]);
   LAMINA_UNROLL
   for (int j = 0; j < vectors; ++j) {
     const __m256 low = _mm256_loadu_ps(b + 16 * j);
     LAMINA_UNROLL
-    for (int i = 0; i < rows; ++i) sums[i][j].lo = _mm256_fmadd_ps(a[i].lo, low, sums[i][j].lo);
+    for (int i = 0; i < rows; ++i)
+      sums[i][j].lo = _mm256_fmadd_ps(factor[i].lo, low, sums[i][j].lo);
     const __m256 high = _mm256_loadu_ps(b + 16 * j + 8);
     LAMINA_UNROLL
-    for (int i = 0; i < rows; ++i) sums[i][j].hi = _mm256_fmadd_ps(a[i].hi, high, sums[i][j].hi);
+    for (int i = 0; i < rows; ++i)
+      sums[i][j].hi = _mm256_fmadd_ps(factor[i].hi, high, sums[i][j].hi);
   }
 }
 

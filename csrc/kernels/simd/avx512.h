@@ -195,15 +195,19 @@ LAMINA_INLINE void transpose16(float* to, int64_t to_row, const float* from, int
   }
 }
 
-// sums[i][j] += a[i] * B[j], whose vectors lie one after the other.
+// sums[i][j] += a[i * a_row] * B[j], whose vectors lie one after the other. With A first, which
+// takes a register less, training on batches of 128 took 1.06 of the time.
 template <int rows, int vectors>
-LAMINA_INLINE void add_products(f32x16 (&sums)[rows][vectors], const f32x16 (&a)[rows],
+LAMINA_INLINE void add_products(f32x16 (&sums)[rows][vectors], const float* a, int64_t a_row,
                                 const float* b) {
+  f32x16 column[vectors];
   LAMINA_UNROLL
-  for (int j = 0; j < vectors; ++j) {
-    const f32x16 column = load(b + 16 * j);
+  for (int j = 0; j < vectors; ++j) column[j] = load(b + 16 * j);
+  LAMINA_UNROLL
+  for (int i = 0; i < rows; ++i) {
+    const f32x16 factor = splat(a[i * a_row]);
     LAMINA_UNROLL
-    for (int i = 0; i < rows; ++i) sums[i][j] = fma(a[i], column, sums[i][j]);
+    for (int j = 0; j < vectors; ++j) sums[i][j] = fma(factor, column[j], sums[i][j]);
   }
 }
 

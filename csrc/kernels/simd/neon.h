@@ -267,18 +267,21 @@ LAMINA_INLINE void transpose16(float* to, int64_t to_row, const float* from, int
   }
 }
 
-// sums[i][j] += a[i] * B[j], whose vectors lie one after the other. One quarter of a vector after
-// the other, which takes one register.
+// sums[i][j] += a[i * a_row] * B[j], whose vectors lie one after the other. One quarter of a vector
+// after the other, which takes one register.
 template <int rows, int vectors>
-LAMINA_INLINE void add_products(f32x16 (&sums)[rows][vectors], const f32x16 (&a)[rows],
+LAMINA_INLINE void add_products(f32x16 (&sums)[rows][vectors], const float* a, int64_t a_row,
                                 const float* b) {
+  f32x16 factor[rows];
+  LAMINA_UNROLL
+  for (int i = 0; i < rows; ++i) factor[i] = splat(a[i * a_row]);
   LAMINA_UNROLL
   for (int v = 0; v < 4 * vectors; ++v) {
     const float32x4_t quarter = vld1q_f32(b + 4 * v);
     LAMINA_UNROLL
     for (int i = 0; i < rows; ++i) {
       float32x4_t& sum = sums[i][v / 4].q[v % 4];
-      sum = vfmaq_f32(sum, a[i].q[v % 4], quarter);
+      sum = vfmaq_f32(sum, factor[i].q[v % 4], quarter);
     }
   }
 }
