@@ -201,7 +201,9 @@ void Program::finish() {
   // First fit, the largest buffer first: each goes to the lowest place that is free while it lives.
   std::vector<int> order(count);
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return sizes_[a] > sizes_[b]; });
+  std::sort(order.begin(), order.end(), [&](int a, int b) {
+    return sizes_[a] > sizes_[b] || (sizes_[a] == sizes_[b] && a < b);
+  });
   offsets_.assign(count, 0);
   std::vector<int> placed;
   for (const int id : order) {
