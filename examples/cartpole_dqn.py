@@ -70,7 +70,7 @@ def train(model, target, seed, most):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=200000, help="at most (%(default)s)")
+    parser.add_argument("--steps", type=int, default=300000, help="at most (%(default)s)")
     options = parser.parse_args()
     la.utils.set_random_seed(options.seed)
     done, rate = train(network(), network(), options.seed, options.steps)

@@ -48,6 +48,7 @@ def build(kind: str) -> Path:
     configure += [
         f"-DLAMINA_SANITIZE={SANITIZERS[kind]}",
         "-DLAMINA_ONLY_ISAS=^(avx2|neon|portable)$",
+        "-DCMAKE_UNITY_BUILD=ON",
     ]
     # ThreadSanitizer sees what our own threads do to meet, and not what OpenMP's library does.
     configure += [f"-DLAMINA_OPENMP={'OFF' if kind == 'thread' else 'ON'}"]
