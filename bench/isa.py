@@ -38,7 +38,8 @@ def wanted() -> str:
 
 def processor_has_more() -> bool:
     try:
-        return " avx512f" in Path("/proc/cpuinfo").read_text()
+        flags = Path("/proc/cpuinfo").read_text()
+        return " avx512f" in flags or " avx_vnni" in flags
     except OSError:
         return True
 

@@ -483,3 +483,32 @@ def test_a_range_that_float32_has_not_is_refused():
         m = la.Sequential([la.Input((2,)), layers.Dense(2)])
         m.compile("sgd", "mse")
         m.fit(np.ones((2, 2)), np.ones((2, 2)), class_weight={1: 1e39}, verbose=0)
+
+
+GROUPS_SCRIPT = """
+import sys
+import numpy as np
+import lamina as la
+from lamina import kernels
+
+m, n, threads = map(int, sys.argv[1:])
+k = 7169  # more blocks than are added in one chain: tiles have sums of groups in their scratch
+a = np.random.default_rng(0).standard_normal((m, k), dtype="f4")
+b = np.zeros((k, n), "f4")
+b[:, 1344:1408] = 1  # the rest stays pages that nobody has touched
+la.set_num_threads(1)
+want = kernels.gemm(a, b)
+la.set_num_threads(threads, oversubscribe=True)
+assert la.get_num_threads() == threads
+for _ in range(3):
+    assert np.array_equal(kernels.gemm(a, b).view("u4"), want.view("u4"))
+print("same bits")
+"""
+
+
+@pytest.mark.parametrize("n, threads", [(16129, 3), (16380, 5), (16200, 7)])
+def test_workers_that_do_not_share_whole_strips_stay_in_their_scratch(n, threads):
+    """A tile of 1365 columns was rounded up to 1408, its scratch was not."""
+    command = [sys.executable, "-c", GROUPS_SCRIPT, "128", str(n), str(threads)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    assert (done.returncode, done.stdout) == (0, "same bits\n"), done.stderr[-2000:]

@@ -100,7 +100,7 @@ def main() -> int:
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--run", nargs=argparse.REMAINDER, help="a script instead of the tests")
     given = sys.argv[1:]
-    end = given.index("--") if "--" in given else len(given)
+    end = given.index("--") if "--" in given and "--run" not in given else len(given)
     options, for_pytest = parser.parse_args(given[:end]), given[end + 1 :]
     package = build(options.kind)
     # ThreadSanitizer's shadow memory does not fit every random layout of addresses.

@@ -57,8 +57,7 @@ bool Gemm::packs() const {
 }
 
 bool Gemm::copies_a() const {
-  return most_columns() >= kCopiesA && n >= kCopiesA && packs() &&
-         (trans_a || (strips_are_narrow() && k % kMeeting == 0));
+  return n >= kCopiesA && packs() && (trans_a || (strips_are_narrow() && k % kMeeting == 0));
 }
 
 bool Gemm::turns() const {
@@ -68,7 +67,9 @@ bool Gemm::turns() const {
 
 int64_t Gemm::most_columns() const {
   if (is_small() || m < kFewRows) return kNarrowTile;
-  return std::clamp(kSharedColumns / workers, kNarrowTile, kWideTile);
+  // In whole strips, because grid() rounds up to those.
+  const int64_t share = kSharedColumns / workers / kStripColumns * kStripColumns;
+  return std::clamp(share, kNarrowTile, kWideTile);
 }
 
 Gemm::Grid Gemm::grid() const {
@@ -122,7 +123,9 @@ int64_t Gemm::sums() const {
 int64_t Gemm::copies() const {
   if (!packs()) return 0;
   const int64_t columns = round_up(std::min(n, most_columns()), kStripColumns);
-  const int64_t rows_of_a = !copies_a() ? 0 : trans_a ? kBand : std::min(m, kGroup);
+  // Whether or not copies_a() says so of this k: a smaller one may.
+  const int64_t most_of_a = trans_a ? kBand : strips_are_narrow() ? std::min(m, kGroup) : 0;
+  const int64_t rows_of_a = n < kCopiesA ? 0 : most_of_a;
   const int64_t straight = std::min(k, kGemmBlockK) * (columns + rows_of_a);
   if (!trans_b) return straight;
   const int64_t rows = round_up(std::min(m, kTurnedRows), kVector);

@@ -47,6 +47,7 @@ struct GemmBlocks {
 
 // C (m x n) = activation(alpha * op(A) op(B) + beta * C + bias); op(A) is m x k, op(B) is k x n.
 // A is stored (m, k), or (k, m) if trans_a; B is stored (k, n), or (n, k) if trans_b; all dense.
+// What is copied depends on the strips of the instruction set that runs, `lamina::kernels()`.
 struct Gemm {
   int64_t m, n, k;
   bool trans_a = false, trans_b = false;
