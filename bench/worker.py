@@ -4,8 +4,9 @@
 
 JOB: info; says (one peer: which instruction set it uses); mnist, dense, cnn, wide (one contender,
 of those in test_training.py); conveniences (lamina); conv, kernels (contenders that take turns,
-comma-separated: lamina,numpy,torch); gemm (those, mkl, onednn); predict (those, jax, tensorflow, onnxruntime); load_data. Standard output
-carries records only: whatever a library prints goes to standard error.
+comma-separated: lamina,numpy,torch); gemm (those, mkl, onednn); predict (those, jax, tensorflow,
+onnxruntime); load_data. Standard output carries records only: whatever a library prints goes to
+standard error.
 """
 
 import importlib
