@@ -1,5 +1,7 @@
 """Wrong data: every mistake is named, before anything has changed."""
 
+import array
+
 import numpy as np
 import pytest
 
@@ -55,7 +57,7 @@ FIT = [
     ({"x": X.reshape(12, 784)}, ValueError, r"got \(12, 784\); reshape x to \(-1, 28, 28\)"),
     ({"x": X[0]}, ValueError, r"got \(28, 28\); add the batch axis: x\[np.newaxis\]"),
     ({"x": 3.0}, ValueError, "x must have a batch axis, got a single number"),
-    ({"x": None}, TypeError, "x must hold real numbers, got an array of type object"),
+    ({"x": None}, TypeError, "x must hold real numbers, got None"),
     (
         {"x": X.astype(complex)},
         TypeError,
@@ -454,3 +456,30 @@ def test_values_in_messages_are_cut_and_what_has_no_truth_value_is_named():
     ]:
         with pytest.raises(TypeError, match=f"{name} must be True or False, got array"):
             make()
+
+
+def test_what_is_no_array_is_shown_and_buffers_are_arrays():
+    model = la.Sequential([layers.Input((4,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(TypeError, match="x must hold real numbers, got None"):
+        model.predict(None)
+    x = np.ones((2, 4), "f4")
+    assert_bits(model.predict(memoryview(x)), model.predict(x))
+    assert_bits(model.evaluate(x, array.array("f", [1, 2])), model.evaluate(x, [1, 2]))
+    with pytest.raises(TypeError, match="must be highest, high, medium or low, got None"):
+        la.set_float32_matmul_precision(None)
+    with pytest.raises(TypeError, match="EarlyStopping: baseline must be a number, got 'a'"):
+        la.callbacks.EarlyStopping("loss", baseline="a")
+
+
+def test_a_layer_that_returns_nothing_is_told_so():
+    class Forgets(layers.Layer):
+        def forward(self, x, training):
+            pass
+
+        def backward(self, dy, x):
+            return dy
+
+    model = la.Sequential([layers.Input((4,)), Forgets(name="forgets")])
+    with pytest.raises(TypeError, match=r"'forgets'.*forward returned None; end it in `return`"):
+        model.predict(np.ones((2, 4), "f4"))

@@ -315,6 +315,8 @@ class EarlyStopping(Callback):
         self.patience = _checks.integer("EarlyStopping: patience", patience, 0)
         self.verbose = verbose
         self.mode = _checks.choice("EarlyStopping: mode", mode, ("auto", "min", "max"))
+        if baseline is not None:
+            baseline = _checks.number("EarlyStopping: baseline", baseline)
         self.baseline = baseline
         self.restore_best_weights = bool(restore_best_weights)
         self.start_from_epoch = start_from_epoch

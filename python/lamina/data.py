@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _core, frames
+from . import _checks, _core, frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,12 +39,15 @@ def as_array(value: Any, what: str) -> np.ndarray:
     elif frames.column_names(value) is not None:
         array = frames.frame_to_array(value, what)
     elif frames.is_column(value):
-        array = frames.column_to_array(value, f"{what}, the column {value.name!r},")
+        named = what if value.name is None else f"{what}, the column {value.name!r},"
+        array = frames.column_to_array(value, named)
     else:
         try:
             array = np.asarray(value)
         except ValueError as error:
             raise ValueError(f"{what} cannot be made an array: {error}") from None
+    if array.dtype.kind == "O" and array.ndim == 0:
+        raise TypeError(f"{what} must hold real numbers, got {_checks.shown(value)}")
     if array.dtype.kind == "O" and array.ndim:
         array = frames.objects_to_numbers(array, what)
     if array.dtype.kind not in "fiub":

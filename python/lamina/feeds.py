@@ -15,6 +15,7 @@ same to the loop in training.py:
 
 from __future__ import annotations
 
+import array
 import math
 import time
 from typing import TYPE_CHECKING, Any
@@ -291,7 +292,8 @@ class BatchFeed:
 
 def is_iterable_of_batches(x: Any) -> bool:
     """Whether x is a generator, a loader or the like rather than an array or a list of numbers."""
-    if isinstance(x, (np.ndarray, list, tuple, dict, str, bytes)):
+    buffers = (bytes, bytearray, memoryview, array.array)
+    if isinstance(x, (np.ndarray, list, tuple, dict, str, *buffers)):
         return False
     if hasattr(x, "__array__") or data.is_sparse(x):
         return False

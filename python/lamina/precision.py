@@ -1,6 +1,6 @@
 """How matrix products multiply: in float32, or in bf16 parts on a matrix unit (AMX)."""
 
-from . import _core
+from . import _checks, _core
 
 
 def set_float32_matmul_precision(precision: str) -> None:
@@ -12,8 +12,8 @@ def set_float32_matmul_precision(precision: str) -> None:
     | level | parts | products | error of an element of A B, beside that of its sum |
     |---|---|---|---|
     | `"highest"` (default) | - | - | none: fused multiply-adds |
-    | `"high"` | 3 | 6 | 1 eps of \\|A\\| \\|B\\|; of many terms no more than at highest |
-    | `"medium"` | 2 | 3 | 2^-15 of \\|A\\| \\|B\\|, under 2^-16 unless made for it, mostly 2^-20 |
+    | `"high"` | 3 | 6 | 1 eps of \\|A\\| \\|B\\|; of many terms about as at highest |
+    | `"medium"` | 2 | 3 | 2^-15 of \\|A\\| \\|B\\|, mostly 2^-20 |
     | `"low"` | 1 | 1 | 2^-7 of \\|A\\| \\|B\\| (1 + 2^-9) |
 
     What follows it: `kernels.gemm` from 64 columns and 32 terms on, and Dense, both ways, where its
@@ -39,6 +39,11 @@ def set_float32_matmul_precision(precision: str) -> None:
     Intelligence Datatype for Higher-Precision Computations, ARITH 2019. ValueError where precision,
     or the variable, is none of these.
     """
+    if not isinstance(precision, str):
+        raise TypeError(
+            "set_float32_matmul_precision: precision must be highest, high, medium or low, got "
+            f"{_checks.shown(precision)}"
+        )
     _core.set_float32_matmul_precision(precision)
 
 

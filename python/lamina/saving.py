@@ -340,7 +340,8 @@ def _path(filepath: Any) -> str:
     path = os.fspath(filepath)
     if not isinstance(path, str):
         path = os.fsdecode(path)
-    if path.endswith((".h5", ".hdf5", ".keras")):
+    others = (".h5", ".hdf5", ".keras", ".npz", ".npy", ".pkl", ".pt", ".pth", ".onnx")
+    if path.rstrip("/").lower().endswith(others):
         raise ValueError(
             f"weights are read and written in the safetensors layout; got the name {path!r}, "
             "end it in .safetensors"

@@ -124,6 +124,8 @@ def once(build: Function) -> Function:
 
 
 def _checked(label: str, function: str, value: Any, shape: Shape) -> F32:
+    if value is None:
+        raise TypeError(f"{label}: {function} returned None; end it in `return` and an array")
     value = np.asarray(value)
     if value.dtype.kind not in "fiub":
         raise TypeError(f"{label}: {function} returned an array of type {value.dtype}")
