@@ -123,7 +123,6 @@ def circumstances(job_info: dict) -> dict:
     """What a number means nothing without. job_info: the record of the job `info`."""
     versions = {"Python": platform.python_version(), "lamina": job_info["version"]}
     versions |= {name: peers.PEERS[name].version for name in peers.present()}
-    installed = [name for name in peers.selected() if peers.PEERS[name].installed]
     said = {
         name: run_worker("says", name, 1)[0]["says"]
         for name in (peers.present() if isa.wanted() else [])
@@ -140,7 +139,7 @@ def circumstances(job_info: dict) -> dict:
         "versions": versions,
         "not_found": peers.absent(),
         "held_to": isa.wanted(),
-        "not_held": isa.cannot_be_held(installed),
+        "not_held": peers.not_held(),
         "instructions": said,
         "smoke": plan().smoke,
     }

@@ -100,9 +100,12 @@ def selected() -> list[str]:
 
 
 def present() -> list[str]:
-    installed = [name for name in selected() if PEERS[name].installed]
-    held = isa.cannot_be_held(installed)
-    return [name for name in installed if name not in held]
+    return [name for name in selected() if PEERS[name].installed and name not in not_held()]
+
+
+def not_held() -> list[str]:
+    """Installed, but not measured: they cannot be held to the instruction set that is asked for."""
+    return isa.cannot_be_held([name for name in selected() if PEERS[name].installed])
 
 
 def absent() -> list[str]:

@@ -58,8 +58,7 @@ LAMINA_INLINE void step(Place& at, const Contraction& t) {
 // the rows past the live ones repeat the last row's, or are of no row where a run goes beyond them,
 // and are dropped. (To store the former too took nine taps of one channel 1.25 of the time.)
 // `partial` is the number of lanes of the last vector, used only where `masked`. Rows of A that lie
-// side by side, `run` of them, share a
-// pointer.
+// side by side, `run` of them, share a pointer.
 template <int rows, int vectors, bool masked, int run = 1>
 void tile(const Block& k, Place& at, int64_t live, int64_t column, int64_t partial) {
   static_assert(rows % run == 0);

@@ -24,7 +24,7 @@ constexpr int64_t kBand = 48, kCopiesA = 256;
 constexpr int64_t kGroup = 192;
 // Rows that lie a multiple of so many floats apart meet in a quarter of the first cache's sets.
 constexpr int64_t kMeeting = 128;
-constexpr int64_t kCopiedFloats = 1 << 16;
+constexpr int64_t kCopiedFloats = 1 << 16;  // of B, from which on few rows pay for copying such
 
 // With a transposed B and few rows, C^T = B A^T: A and C are turned instead of B, which is larger.
 // The rows of C fill whole vectors, or nearly. (32 x 784 x 128 takes 0.88 of the time.)

@@ -46,9 +46,9 @@ def as_array(value: Any, what: str) -> np.ndarray:
             array = np.asarray(value)
         except ValueError as error:
             raise ValueError(f"{what} cannot be made an array: {error}") from None
-    if array.dtype.kind == "O" and array.ndim == 0:
-        raise TypeError(f"{what} must hold real numbers, got {_checks.shown(value)}")
-    if array.dtype.kind == "O" and array.ndim:
+    if array.dtype.kind == "O":
+        if array.ndim == 0:
+            raise TypeError(f"{what} must hold real numbers, got {_checks.shown(value)}")
         array = frames.objects_to_numbers(array, what)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{what} must hold real numbers, got an array of type {array.dtype}")
